@@ -1,0 +1,101 @@
+/* hash.c -- SHA-256 from OpenSSL; the table hash multiplies and folds eight bytes at a time. */
+#include "base/hash.h"
+
+#include "base/mem.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The algorithm is fetched once per run object: fetching costs more than hashing a short message. */
+struct sha256_run {
+    EVP_MD     *md;
+    EVP_MD_CTX *ctx;
+};
+
+struct sha256_run *sha256_new(void)
+{
+    struct sha256_run *h = mem_new(sizeof *h);
+    h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    h->ctx = EVP_MD_CTX_new();
+    CHECK(h->md && h->ctx);
+    return h;
+}
+
+void sha256_free(struct sha256_run *h)
+{
+    if (!h)
+        return;
+    EVP_MD_CTX_free(h->ctx);
+    EVP_MD_free(h->md);
+    free(h);
+}
+
+void sha256_start(struct sha256_run *h)
+{
+    CHECK(EVP_DigestInit_ex(h->ctx, h->md, NULL) == 1);
+}
+
+void sha256_add(struct sha256_run *h, const void *p, size_t n)
+{
+    CHECK(EVP_DigestUpdate(h->ctx, p, n) == 1);
+}
+
+struct sha256 sha256_end(struct sha256_run *h)
+{
+    struct sha256 out;
+    CHECK(EVP_DigestFinal_ex(h->ctx, out.byte, NULL) == 1);
+    return out;
+}
+
+struct sha256 sha256_of(const void *p, size_t n)
+{
+    struct sha256_run *h = sha256_new();
+    sha256_start(h);
+    sha256_add(h, p, n);
+    struct sha256 out = sha256_end(h);
+    sha256_free(h);
+    return out;
+}
+
+void sha256_hex(struct sha256 s, char out[65])
+{
+    for (int i = 0; i < 32; i++)
+        snprintf(out + 2 * i, 3, "%02x", s.byte[i]);
+}
+
+bool sha256_file(const char *path, struct sha256 *out, struct err *e)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return err_os(e, "opening %s", path);
+    struct sha256_run *h = sha256_new();
+    sha256_start(h);
+    char   piece[65536];
+    size_t n;
+    while ((n = fread(piece, 1, sizeof piece, f)) > 0)
+        sha256_add(h, piece, n);
+    bool ok = !ferror(f) || err_os(e, "reading %s", path);
+    *out = sha256_end(h);
+    sha256_free(h);
+    fclose(f);
+    return ok;
+}
+
+uint64_t hash64(const void *p, size_t n, uint64_t seed)
+{
+    const uint8_t *b = p;
+    uint64_t       h = seed ^ (n * 0x9E3779B97F4A7C15u);
+    while (n) {
+        uint64_t word = 0;
+        size_t   take = n < 8 ? n : 8;
+        memcpy(&word, b, take);
+        unsigned __int128 m = (unsigned __int128)(h ^ word ^ 0xA0761D6478BD642Fu) * 0xE7037ED1A0B428DBu;
+        h = (uint64_t)m ^ (uint64_t)(m >> 64);
+        b += take;
+        n -= take;
+    }
+    h ^= h >> 32;
+    return h * 0x9E3779B97F4A7C15u;
+}
