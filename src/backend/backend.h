@@ -1,0 +1,123 @@
+/* backend.h -- what a machine must be able to do to run programs.
+ *
+ * All calls on one backend come from one thread at a time.  Every pointer passed in is borrowed for the call (adopt says
+ * when longer).  False means *e is filled and nothing was created or changed.  After a failed run the states beyond
+ * `past` are undefined.
+ *
+ * ARITHMETIC.  On ref and cpu a row's result depends on that row and its sequence alone: one arithmetic per (format,
+ * precision) whatever the number of rows; attention is reduced over tiles of one block at absolute positions, merged in
+ * one fixed order.  That is what makes batch, chunking, threads and cache hits invisible, bit for bit. */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include "base/tensor.h"
+#include "program/program.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct backend;
+struct plan;
+
+/* EXACT: f32 activations and accumulation throughout, f32 KV: what golden tests compare.  FAST: int8 activations under
+ * quantised weights, f16 KV. */
+enum precision { PRECISION_FAST, PRECISION_EXACT };
+
+struct backend_opts {
+    int      device;
+    unsigned n_thread;              /* host threads for the work; 0: as many as there are cores */
+    enum precision precision;
+};
+
+/* One run, in host memory.  Sequence s owns tokens start[s] .. start[s+1]-1, which follow past[s] tokens already in its
+ * state.  A sequence's tokens lie at positions past[s], past[s]+1, …, and see everything up to themselves. */
+struct batch {
+    uint32_t        n_token, n_seq, n_pick;
+    const int32_t  *token;          /* [n_token]; -1-i: what row i of the previous draw gave, not yet known to the host */
+    const uint32_t *start;          /* [n_seq + 1] */
+    const uint32_t *past;           /* [n_seq] */
+    const uint32_t *block;          /* [n_seq][block_max] numbers of the blocks that hold the sequence's states, in order */
+    uint32_t        block_max;
+    const uint32_t *pick;           /* [n_pick] rows that want logits, rising */
+};
+
+/* How one picked row becomes a token.  Same seed and counter, same token, on every backend with the same logits. */
+struct draw {
+    float    temperature;           /* 0: the largest logit, the lowest id among equals */
+    float    top_p, min_p;          /* 1 and 0: off */
+    float    repeat, presence, frequency;       /* 1, 0 and 0: off */
+    int32_t  top_k;                 /* 0: off */
+    uint64_t seed, counter;         /* counter: the token's index in its answer */
+    const struct draw_bias { int32_t token; float add; } *bias;     /* logit_bias */
+    const struct draw_seen { int32_t token; uint32_t prompt, answer; } *seen;   /* how often each id stood in the prompt
+                                       and in the answer so far, for the penalties; ids not listed: never */
+    uint32_t n_bias, n_seen;
+    uint8_t  n_logprob;             /* 0: none wanted; 1: that of the chosen; k + 1: also the k best */
+};
+
+enum { DRAW_TOP_MAX = 20 };
+
+struct drawn {
+    int32_t token;
+    float   logprob;                /* of the model's own distribution: before temperature, penalties and cuts */
+    uint8_t n_top;
+    struct { int32_t token; float logprob; } top[DRAW_TOP_MAX];
+};
+
+struct plan_opts {
+    uint32_t token_max, seq_max, pick_max;      /* the largest run; sizes everything a step needs, once */
+    uint32_t block_tokens;                      /* tokens in a block of state */
+    uint32_t context_max;                       /* tokens in the longest sequence */
+    bool     keep_all;                          /* share no storage, so that tap() sees every value */
+};
+
+/* Bytes, before anything is allocated: `inspect` and the printed memory plan come from here. */
+struct cost {
+    uint64_t weight_bytes;          /* held in memory, repacked copies included, the mapped file not */
+    uint64_t block_bytes;           /* of one block, all layers together */
+    uint64_t scratch_bytes;
+};
+
+struct backend_type {
+    const char *name;
+    const char *about;              /* one line for people: "portable C reference", … */
+
+    bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
+    void (*close)(struct backend *b);
+
+    bool (*size)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e);
+
+    /* Takes in weight w of the bundle, n stacked parts (0: an optional one that is absent), repacked as this backend likes
+     * best; may borrow the mapped file until close.  Shapes were checked against the bundle by the caller. */
+    bool (*adopt)(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e);
+
+    /* Memory for n blocks of state.  Once, before the first compile. */
+    bool (*reserve)(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e);
+
+    /* Names the first instruction it has no kernel for, or returns a plan.  Every weight was adopted before. */
+    bool (*compile)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
+    void (*plan_free)(struct plan *pl);
+
+    bool (*run)(struct plan *pl, const struct batch *in, struct err *e);
+
+    /* The named result of the last run, [rows, width], in host memory until the next run; NULL: this backend keeps it on
+     * its device and has draw() instead. */
+    const float *(*result)(struct plan *pl, const char *name);
+
+    /* Draws one token for each picked row of the last run.  NULL: the host does it from result(). */
+    bool (*draw)(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e);
+
+    /* For tests and tools: a value of the last run (keep_all), [rows, width]; the kernel chosen for instruction i. */
+    bool (*tap)(struct plan *pl, val v, float *out, struct err *e);
+    const char *(*kernel)(const struct plan *pl, size_t i);
+};
+
+/* The backends of this build, best first (backends.def).  NULL: none of that name. */
+const struct backend_type *backend_find(const char *name);
+const struct backend_type *backend_at(size_t i);        /* NULL past the last */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,122 @@
+/* engine.h -- many answers at once from one model.
+ *
+ * The engine knows token ids and rows; no text, no JSON, no sockets.  One thread, its own, calls the backend.  Jobs come in
+ * through a bounded queue, are admitted by turns (by client, so that one with a hundred jobs waits like one with a single
+ * one), and share every step: all rows that draw a token, and as much of the waiting prompts as the step's time allows.
+ *
+ * What a job gets does not depend on who else is served: same tokens, same seed, same answer, bit for bit. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "backend/backend.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "model/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct engine;
+
+struct engine_opts {
+    const struct backend_type *type;
+    struct backend_opts        backend;
+    uint32_t context_max;           /* tokens in a sequence, prompt and answer; 0: the model's, or what memory allows */
+    uint32_t seq_max;               /* sequences in a step; 0: 16 */
+    uint32_t queue_max;             /* jobs waiting; over it submit says ERR_BUSY; 0: 256 */
+    uint32_t token_max;             /* rows in a step; 0: 512 */
+    uint32_t block_tokens;          /* 0: 16 */
+    uint64_t memory_bytes;          /* for everything; 0: a share of what is free that leaves the machine usable */
+    uint64_t step_ns;               /* time a step may take; 0: 100 ms */
+    bool     no_cache;              /* finished sequences leave nothing behind */
+    struct clock      clock;        /* ns NULL: the real one */
+    const struct log *log;
+    void (*progress)(void *ctx, uint64_t done, uint64_t all);       /* bytes of weights taken in; NULL: silent */
+    void  *progress_ctx;
+};
+
+/* What was sized at start and never grows. */
+struct engine_plan {
+    uint64_t weight_bytes, kv_bytes, scratch_bytes, memory_bytes;
+    uint32_t n_block, block_tokens, context_max, seq_max, token_max;
+};
+
+enum end_reason {
+    END_STOP,                       /* an id of `stop` was drawn */
+    END_LENGTH,                     /* tokens_max or the context was reached */
+    END_CANCELLED,
+    END_TIMEOUT,                    /* the job's deadline passed */
+    END_FAILED,                     /* event.err says why */
+};
+
+struct event {
+    enum { EVENT_STARTED, EVENT_TOKEN, EVENT_END } kind;
+    const struct drawn *drawn;      /* TOKEN: the id and its logprobs; the id that ends an answer comes here too */
+    enum end_reason     reason;     /* END */
+    const struct err   *err;        /* END_FAILED */
+    uint32_t n_prompt, n_cached, n_drawn;       /* STARTED and END: tokens; n_cached were not computed again */
+    uint64_t queued_ns, prefill_ns, decode_ns;  /* END: waiting, until the first token, from there to the end */
+};
+
+/* One answer wanted.  Everything is copied by engine_submit(). */
+struct job {
+    const int32_t *token;           /* the prompt */
+    uint32_t       n_token;
+    uint32_t       tokens_max;      /* ids to draw at most; 0: only the prompt is read */
+    const int32_t *stop;            /* ids that end the answer */
+    uint32_t       n_stop;
+    struct draw    draw;            /* counter and seen are the engine's */
+    uint64_t       client;          /* whose turn it takes */
+    struct str     salt;            /* only jobs of equal salt share cached blocks */
+    uint64_t       deadline_ns;     /* on the engine's clock; 0: none */
+    /* Called on the engine's thread: STARTED once (none when it ends before), TOKENs, END exactly once and last.  Must not
+     * wait and must not call the engine. */
+    void (*event)(void *ctx, const struct event *ev);
+    void  *ctx;
+};
+
+struct engine_stats {
+    uint64_t n_step, n_job, n_end, n_cancelled, n_failed, n_refused, n_preempted;
+    uint64_t tokens_prompt, tokens_cached, tokens_computed, tokens_drawn;   /* totals */
+    uint64_t evicted_blocks;
+    uint32_t running, waiting;                                              /* jobs now */
+    uint32_t blocks, blocks_used, blocks_cached;    /* all; held by running jobs; idle but findable */
+    uint32_t step_rows, step_seqs, step_rows_max;   /* of the last step; the largest so far */
+    uint64_t step_ns, busy_ns;                      /* of the last step; total */
+};
+
+/* Sizes everything, asks the backend for it, loads the weights.  ERR_MEMORY: the table of what was wanted and what there
+ * is.  The model stays the caller's and must outlive the engine. */
+MUST_USE bool engine_open(struct engine **out, const struct model *m, const struct engine_opts *o, struct err *e);
+
+/* What engine_open() would decide, with nothing allocated or read. */
+MUST_USE bool engine_size(const struct model *m, const struct engine_opts *o, struct engine_plan *out, struct err *e);
+
+const struct engine_plan *engine_plan(const struct engine *g);
+
+/* Starts the engine's thread.  Without it a test calls engine_step() itself. */
+MUST_USE bool engine_start(struct engine *g, struct err *e);
+bool          engine_step(struct engine *g);        /* one step; false: there was nothing to do */
+
+/* Ends what runs (END_CANCELLED), stops the thread, frees everything.  NULL is fine. */
+void engine_close(struct engine *g);
+
+/* From any thread.  ERR_CONTEXT: prompt and at least one token can never fit, with the counts; ERR_INVALID: an id is not
+ * in the vocabulary; ERR_BUSY: the queue is full.  On true, event() will be called; maybe before this returns. */
+MUST_USE bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct err *e);
+
+/* From any thread.  The job ends at the next step with END_CANCELLED, if it has not ended. */
+void engine_cancel(struct engine *g, uint64_t id);
+
+void     engine_stats(struct engine *g, struct engine_stats *out);      /* from any thread */
+uint32_t engine_jobs_ahead(struct engine *g);                           /* waiting now; for Retry-After */
+
+/* The plan behind it, for `bench --kernels` and tests; the engine must not be started. */
+struct plan *engine_text_plan(struct engine *g);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
