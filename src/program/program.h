@@ -51,7 +51,7 @@ enum op {
 };
 
 struct instr {
-    uint16_t op, layer;
+    uint16_t op, layer;             /* layer + 1; 0: none */
     val      out, in[3];
     wt       w[2];
     st       s;
@@ -83,7 +83,8 @@ struct weight {
     bool        optional;           /* may be absent as a whole: then backends see no bias */
     int         layer;              /* filled in */
     const float *data;              /* filled in for constants: out * in numbers; NULL for checkpoint tensors */
-    enum op     use;                /* filled in: the first op that reads it, so that a backend can choose a layout */
+    enum op     use;                /* filled in: the first op that reads it, … */
+    uint32_t    uses;               /* … and all of them, 1u << op each, so that a backend can choose a layout */
 };
 
 struct state {
@@ -96,12 +97,14 @@ struct bundle *bundle_new(int rank, int world);
 void           bundle_free(struct bundle *b);                       /* NULL is fine */
 struct prog   *bundle_prog(struct bundle *b, const char *name);     /* makes or finds: "text", … */
 uint32_t       bundle_share(struct bundle *b, uint32_t n);          /* n / world, or a sticky error */
+int            bundle_rank(const struct bundle *b);
+int            bundle_world(const struct bundle *b);
 
 wt bundle_weight(struct bundle *b, int layer, const struct weight *w);      /* equal names: the same weight */
 wt bundle_const(struct bundle *b, const float *x, uint32_t n);              /* [n, 1]; copied */
 st bundle_state(struct bundle *b, int layer, enum state_kind kind, uint32_t width);
 
-struct bundle *prog_bundle(struct prog *p);
+struct bundle *prog_bundle(const struct prog *p);
 val prog_tokens(struct prog *p);                                    /* the run's token ids, [TOKEN, 1], integer */
 val prog_cols(struct prog *p, val v, uint32_t from, uint32_t width);        /* a view, no copy */
 
@@ -138,7 +141,8 @@ const char *op_name(enum op op);
 void        prog_list(const struct prog *p, struct buf *out);       /* readable listing, a line an instruction */
 
 /* Storage for the values that own theirs, in floats per row: values whose lifetimes do not overlap share.  Counted
- * apart for each kind of rows, as their counts differ. */
+ * apart for each kind of rows, as their counts differ.  With n rows value v lies, row after row, from float offset[v] * n
+ * of its kind; offsets are multiples of 16.  A view has its base's offset, token ids have no storage (and offset 0). */
 struct storage {
     uint32_t *offset;               /* [prog_n_values + 1] in floats per row, within its kind of rows */
     uint32_t  token_floats, pick_floats;

@@ -1,0 +1,43 @@
+/* op.h -- what an op says about itself.  One file each, op/<name>.c, holds one `const struct op_type op_<name>`. */
+#ifndef PROGRAM_OP_H
+#define PROGRAM_OP_H
+
+#include "program/program.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { OP_CASE_SEQS = 8 };
+
+/* A test of the op on any backend: a program of this one instruction over random inputs and weights.  Data only; it lies
+ * beside the shape rule so that an op stays one file. */
+struct op_case {
+    const char   *name;             /* NULL ends a table */
+    struct instr  instr;            /* only its parameters are read */
+    uint32_t      in[3];            /* widths of the inputs (none for token ids) */
+    bool          views;            /* the inputs are columns of one wider value, not values of their own */
+    struct weight w[2];             /* part_out and in; in 0: a constant of part_out[0] numbers; out of parts 0: absent */
+    uint32_t      seq[OP_CASE_SEQS];    /* tokens of each sequence */
+    uint32_t      chunk;            /* tokens of a sequence in one run at most; 0: all at once */
+};
+
+struct op_type {
+    uint8_t n_in;                   /* values it reads, all of equal rows */
+    uint8_t n_w, n_w_max;           /* weights it must and may have */
+    bool    integer, partial, state;    /* reads token ids; reads what is spread over the ranks; has a state */
+
+    /* Checks what emit could not know and fills in the shape of the output, which comes as a copy of in[0]'s rows with
+     * width 0.  False: prog_fail() was called. */
+    bool (*shape)(struct prog *p, const struct instr *i, struct value *out);
+
+    void (*params)(const struct instr *i, struct buf *out);     /* for listings: " eps 1e-05"; NULL: it has none */
+    const struct op_case *cases;
+};
+
+const struct op_type *op_type(enum op op);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,40 @@
+/* rope -- rotary positions (Su et al. 2021): pair i of every head is turned by position * w0[i], and scaled by factor.
+ *
+ * Pairs are (i, i + head_dim / 2), or (2i, 2i + 1) when interleaved. */
+#include "program/op.h"
+
+static bool shape(struct prog *p, const struct instr *i, struct value *out)
+{
+    const struct weight *w = bundle_weight_at(prog_bundle(p), i->w[0]);
+    uint32_t             width = prog_value(p, i->in[0])->width, dim = i->rope.head_dim;
+    if (dim == 0 || dim % 2 || width % dim)
+        return prog_fail(p, "%u columns are not whole heads of %u, an even number", width, dim);
+    if (!w->data || w->out != dim / 2)
+        return prog_fail(p, "%u frequencies %s for heads of %u", w->out, w->data ? "" : "that are no constant", dim);
+    out->width = width;
+    return true;
+}
+
+static void params(const struct instr *i, struct buf *out)
+{
+    buf_printf(out, " heads of %u%s", i->rope.head_dim, i->rope.interleaved ? " interleaved" : "");
+    if (i->rope.factor != 1)
+        buf_printf(out, " factor %g", (double)i->rope.factor);
+}
+
+static const struct op_case cases[] = {
+    {.name = "halves", .instr.rope = {.head_dim = 64, .factor = 1}, .in = {192}, .w[0].part_out = {32}, .seq = {5}},
+    {.name = "pairs", .instr.rope = {.head_dim = 64, .factor = 1, .interleaved = 1}, .in = {192}, .w[0].part_out = {32},
+     .seq = {5, 9}},
+    {.name = "odd half", .instr.rope = {.head_dim = 6, .factor = 1}, .in = {18}, .w[0].part_out = {3}, .seq = {20}},
+    {.name = "odd half, pairs", .instr.rope = {.head_dim = 10, .factor = 1, .interleaved = 1}, .in = {30},
+     .w[0].part_out = {5}, .seq = {20}},
+    {.name = "smallest", .instr.rope = {.head_dim = 2, .factor = 1}, .in = {2}, .w[0].part_out = {1}, .seq = {3}},
+    {.name = "factor, view", .instr.rope = {.head_dim = 32, .factor = 1.25f}, .in = {96}, .views = true,
+     .w[0].part_out = {16}, .seq = {11, 1, 2}},
+    {.name = "late positions", .instr.rope = {.head_dim = 128, .factor = 1}, .in = {256}, .w[0].part_out = {64},
+     .seq = {300, 70}, .chunk = 40},
+    {0},
+};
+
+const struct op_type op_rope = {.n_in = 1, .n_w = 1, .n_w_max = 1, .shape = shape, .params = params, .cases = cases};
