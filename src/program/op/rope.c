@@ -9,6 +9,8 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
     uint32_t             width = prog_value(p, i->in[0])->width, dim = i->rope.head_dim;
     if (dim == 0 || dim % 2 || width % dim)
         return prog_fail(p, "%u columns are not whole heads of %u, an even number", width, dim);
+    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN)
+        return prog_fail(p, "only rows of tokens have positions");
     if (!w->data || w->out != dim / 2)
         return prog_fail(p, "%u frequencies %s for heads of %u", w->out, w->data ? "" : "that are no constant", dim);
     out->width = width;

@@ -1,0 +1,51 @@
+/* attend.c -- attention over what a sequence holds.  A record is its key, then its value. */
+#include "backend/ref/ref.h"
+
+#include <math.h>
+#include <string.h>
+
+static void append(const struct ref_call *c, const struct ref_seq *s)
+{
+    struct ref_rows k = ref_in(c, 1), v = ref_in(c, 2);
+    for (uint32_t r = s->from; r < s->to; r++) {
+        float *record = ref_record(c, s, s->past + (r - s->from));
+        memcpy(record, ref_row(k, r), k.width * sizeof *record);
+        memcpy(record + k.width, ref_row(v, r), v.width * sizeof *record);
+    }
+}
+
+/* One head of one token: q against the keys at column `at` of the records first .. last, then their values. */
+static void head(const struct ref_call *c, const struct ref_seq *s, const float *q, float *out, uint32_t at, uint32_t last)
+{
+    uint32_t dim = c->instr->attend.head_dim, window = c->instr->attend.window, width = ref_in(c, 1).width;
+    uint32_t first = window && last >= window ? last - window + 1 : 0;
+    float   *score = ref_scores(c), most = -INFINITY;
+    double   sum = 0;
+    for (uint32_t j = first; j <= last; j++) {
+        score[j] = (float)ref_dot(q, ref_record(c, s, j) + at, dim) * c->instr->attend.scale;
+        most = fmaxf(most, score[j]);
+    }
+    for (uint32_t j = first; j <= last; j++) {
+        score[j] = expf(score[j] - most);
+        sum += (double)score[j];
+    }
+    for (uint32_t i = 0; i < dim; i++) {
+        double x = 0;
+        for (uint32_t j = first; j <= last; j++)
+            x += (double)score[j] * (double)ref_record(c, s, j)[width + at + i];
+        out[i] = (float)(x / sum);
+    }
+}
+
+void ref_attend(const struct ref_call *c)
+{
+    struct ref_rows q = ref_in(c, 0), k = ref_in(c, 1), out = ref_out(c);
+    uint32_t        dim = c->instr->attend.head_dim, share = q.width / k.width;
+    for (uint32_t n = 0; n < c->batch->n_seq; n++) {
+        struct ref_seq s = ref_seq(c, n);
+        append(c, &s);
+        for (uint32_t r = s.from; r < s.to; r++)
+            for (uint32_t h = 0; h < q.width / dim; h++)
+                head(c, &s, ref_row(q, r) + h * dim, ref_row(out, r) + h * dim, h / share * dim, s.past + (r - s.from));
+    }
+}

@@ -1,0 +1,152 @@
+/* decode.c -- the formats of checkpoints, as floats.
+ *
+ * Block layouts are those of the GGUF specification; half-precision scales come first (last in Q6_K), little-endian. */
+#include "backend/ref/ref.h"
+
+#include <string.h>
+
+static float f16_at(const uint8_t *p)
+{
+    uint32_t h = (uint32_t)p[0] | (uint32_t)p[1] << 8;
+    uint32_t sign = (h & 0x8000u) << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff, bits;
+    if (exponent == 0) {
+        float tiny = (float)fraction * 0x1p-24f;
+        return sign ? -tiny : tiny;
+    }
+    bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static void decode_F32(const uint8_t *p, float *out)
+{
+    memcpy(out, p, sizeof *out);
+}
+
+static void decode_F16(const uint8_t *p, float *out)
+{
+    *out = f16_at(p);
+}
+
+static void decode_BF16(const uint8_t *p, float *out)
+{
+    uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 24;
+    memcpy(out, &bits, sizeof *out);
+}
+
+/* 32 numbers, 4 bits each: the low halves of 16 bytes, then the high ones.  high, if there, holds a fifth bit of each. */
+static void nibbles(const uint8_t *q, const uint8_t *high, int *out)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        out[i] = i < 16 ? q[i] & 15 : q[i - 16] >> 4;
+        if (high)
+            out[i] |= (high[i / 8] >> (i % 8) & 1) << 4;
+    }
+}
+
+static void decode_Q4_0(const uint8_t *p, float *out)
+{
+    int q[32];
+    nibbles(p + 2, NULL, q);
+    for (unsigned i = 0; i < 32; i++)
+        out[i] = (float)(q[i] - 8) * f16_at(p);
+}
+
+static void decode_Q4_1(const uint8_t *p, float *out)
+{
+    int q[32];
+    nibbles(p + 4, NULL, q);
+    for (unsigned i = 0; i < 32; i++)
+        out[i] = (float)q[i] * f16_at(p) + f16_at(p + 2);
+}
+
+static void decode_Q5_0(const uint8_t *p, float *out)
+{
+    int q[32];
+    nibbles(p + 6, p + 2, q);
+    for (unsigned i = 0; i < 32; i++)
+        out[i] = (float)(q[i] - 16) * f16_at(p);
+}
+
+static void decode_Q5_1(const uint8_t *p, float *out)
+{
+    int q[32];
+    nibbles(p + 8, p + 4, q);
+    for (unsigned i = 0; i < 32; i++)
+        out[i] = (float)q[i] * f16_at(p) + f16_at(p + 2);
+}
+
+static void decode_Q8_0(const uint8_t *p, float *out)
+{
+    for (unsigned i = 0; i < 32; i++)
+        out[i] = (float)(int8_t)p[2 + i] * f16_at(p);
+}
+
+/* The scale and the minimum of part k of 8, 6 bits each: the first four lie in the low bits of bytes 0-3 and 4-7, the
+ * others in the halves of bytes 8-11, their upper two bits on top of the first four's. */
+static void scale_min(const uint8_t *s, unsigned k, float *scale, float *min)
+{
+    if (k < 4) {
+        *scale = (float)(s[k] & 63);
+        *min = (float)(s[k + 4] & 63);
+    } else {
+        *scale = (float)((s[k + 4] & 15) | s[k - 4] >> 6 << 4);
+        *min = (float)(s[k + 4] >> 4 | s[k] >> 6 << 4);
+    }
+}
+
+/* 256 numbers in 8 parts of 32; two parts share 32 bytes of q.  high, if there, has bit k of byte i for number i of part k. */
+static void decode_parts(const uint8_t *p, const uint8_t *high, const uint8_t *q, float *out)
+{
+    for (unsigned k = 0; k < 8; k++) {
+        float scale, min;
+        scale_min(p + 4, k, &scale, &min);
+        scale *= f16_at(p);
+        min *= f16_at(p + 2);
+        for (unsigned i = 0; i < 32; i++) {
+            int x = k % 2 ? q[k / 2 * 32 + i] >> 4 : q[k / 2 * 32 + i] & 15;
+            if (high)
+                x |= (high[i] >> k & 1) << 4;
+            out[k * 32 + i] = scale * (float)x - min;
+        }
+    }
+}
+
+static void decode_Q4_K(const uint8_t *p, float *out)
+{
+    decode_parts(p, NULL, p + 16, out);
+}
+
+static void decode_Q5_K(const uint8_t *p, float *out)
+{
+    decode_parts(p, p + 16, p + 48, out);
+}
+
+/* 256 numbers in two halves of four quarters of 32; a scale for 16 numbers.  Quarters 0 and 1 have their low four bits in
+ * the low halves of 64 bytes, 2 and 3 in the high halves; two more bits of all four lie in one byte. */
+static void decode_Q6_K(const uint8_t *p, float *out)
+{
+    const uint8_t *low = p, *high = p + 128, *scale = p + 192;
+    for (unsigned i = 0; i < 256; i++) {
+        unsigned half = i / 128, quarter = i / 32 % 4, at = i % 32;
+        unsigned four = low[half * 64 + quarter % 2 * 32 + at] >> (quarter / 2 * 4) & 15;
+        unsigned two = high[half * 32 + at] >> (quarter * 2) & 3;
+        float    d = f16_at(p + 208) * (float)(int8_t)scale[i / 16];
+        out[i] = d * (float)((int)(four | two << 4) - 32);
+    }
+}
+
+void ref_decode(enum format f, const void *from, size_t n, float *out)
+{
+    static void (*const decode[])(const uint8_t *, float *) = {
+#define FORMAT(name, text, values, bytes, gguf) decode_##name,
+#include "base/formats.def"
+#undef FORMAT
+    };
+    const struct format_info *info = format_info(f);
+    CHECK(n % info->block_values == 0);
+    const uint8_t *p = from;
+    for (size_t i = 0; i < n; i += info->block_values, p += info->block_bytes)
+        decode[f](p, out + i);
+}
