@@ -1,0 +1,249 @@
+/* checkpoint.c -- see checkpoint.h.  Both forms end as one list of tensors and one object of configuration. */
+#include "store/checkpoint.h"
+
+#include "store/gguf.h"
+#include "store/gguf_names.h"
+#include "store/shards.h"
+
+#include "base/arena.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+enum { TEXT_BYTES_MAX = 256 << 20 };
+
+struct entry {
+    const char   *name;     /* in the arena */
+    struct tensor tensor;
+};
+
+struct checkpoint {
+    char            *path;
+    struct file_map  map;           /* a GGUF file's */
+    struct gguf     *gguf;
+    struct shards    shards;        /* a folder's */
+    struct json_doc *config, *generation;
+    struct arena     arena;
+    struct entry    *entry;
+    size_t           n, room;
+    struct names     names;
+    uint64_t         bytes;
+};
+
+static void entry_push(struct checkpoint *c, struct str name, const struct tensor *t)
+{
+    if (c->n == c->room) {
+        c->room = c->room ? c->room * 2 : 256;
+        c->entry = mem_grow(c->entry, c->room, sizeof *c->entry);
+    }
+    const char *copy = arena_copy(&c->arena, name.p, name.n);
+    names_push(&c->names, (struct str){copy, name.n}, c->n);
+    c->entry[c->n++] = (struct entry){copy, *t};
+    c->bytes += t->bytes;
+}
+
+static bool file_open(struct checkpoint *c, struct err *e)
+{
+    if (!file_map(&c->map, c->path, e))
+        return false;
+    if (str_ends(str_of(c->path), STR(".safetensors")))
+        return err_set(e, ERR_UNSUPPORTED, "%s: give the folder that holds it (with config.json), not the file",
+                       c->path);
+    if (!gguf_parse(&c->gguf, c->map.p, c->map.n, c->path, e))
+        return false;
+    if (!gguf_config(c->gguf, &c->config, e))
+        return err_in(e, "%s", c->path);
+    struct buf name;
+    buf_init(&name, 0);
+    for (size_t i = 0; i < gguf_n_tensors(c->gguf); i++) {
+        struct tensor t;
+        buf_clear(&name);
+        gguf_name(gguf_tensor_at(c->gguf, i, &t), &name);
+        entry_push(c, buf_view(&name), &t);
+    }
+    buf_drop(&name);
+    return true;
+}
+
+static bool json_beside(const struct checkpoint *c, const char *name, struct json_doc **out, struct err *e)
+{
+    char *path = path_join(c->path, name);
+    bool  ok = object_read(out, path, e);
+    free(path);
+    return ok;
+}
+
+static bool folder_open(struct checkpoint *c, struct err *e)
+{
+    struct err why;
+    if (!json_beside(c, "config.json", &c->config, e))
+        return false;
+    if (!json_beside(c, "generation_config.json", &c->generation, &why) && why.kind != ERR_NOT_FOUND)
+        return err_set(e, why.kind, "%s", why.text);
+    if (!shards_open(&c->shards, c->path, e))
+        return false;
+    for (size_t i = 0; i < c->shards.n; i++) {
+        const struct safetensors *s = c->shards.at[i].tensors;
+        for (size_t k = 0; k < safetensors_len(s); k++) {
+            struct tensor t;
+            struct str    name = safetensors_at(s, k, &t);
+            if (shards_own(&c->shards, i, name))
+                entry_push(c, name, &t);
+        }
+    }
+    return true;
+}
+
+bool checkpoint_open(struct checkpoint **out, const char *path, struct err *e)
+{
+    struct checkpoint *c = mem_new(sizeof *c);
+    c->path = mem_copy(path, strlen(path));
+    arena_init(&c->arena, 0);
+    bool ok = file_kind(path) == FILE_FOLDER ? folder_open(c, e) : file_open(c, e);
+    if (ok && !names_sort(&c->names, e))
+        ok = err_in(e, "%s: tensor names", path);
+    if (ok)
+        *out = c;
+    else
+        checkpoint_close(c);
+    return ok;
+}
+
+void checkpoint_close(struct checkpoint *c)
+{
+    if (!c)
+        return;
+    shards_close(&c->shards);
+    gguf_free(c->gguf);
+    file_unmap(&c->map);
+    json_free(c->config);
+    json_free(c->generation);
+    names_drop(&c->names);
+    arena_drop(&c->arena);
+    free(c->entry);
+    free(c->path);
+    free(c);
+}
+
+const char *checkpoint_path(const struct checkpoint *c)
+{
+    return c->path;
+}
+
+uint64_t checkpoint_bytes(const struct checkpoint *c)
+{
+    return c->bytes;
+}
+
+json checkpoint_config(const struct checkpoint *c)
+{
+    return json_root(c->config);
+}
+
+/* Ids without repeats. */
+struct id_list {
+    int32_t *id;
+    size_t   n, n_max;
+};
+
+static void id_add(struct id_list *x, int64_t id)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->id[i] == id)
+            return;
+    if (id >= 0 && id <= INT32_MAX && x->n < x->n_max)
+        x->id[x->n++] = (int32_t)id;
+}
+
+/* One id, or an array of ids. */
+static void ids_add(struct id_list *x, json v)
+{
+    if (json_type(v) != JSON_ARRAY)
+        id_add(x, json_int_or(v, -1));
+    else
+        for (struct json_iter it = json_iter(v); json_next(&it);)
+            id_add(x, json_int_or(it.value, -1));
+}
+
+size_t checkpoint_eos(const struct checkpoint *c, int32_t *out, size_t n)
+{
+    struct id_list x = {out, 0, n};
+    if (c->gguf) {
+        id_add(&x, gguf_int(c->gguf, "tokenizer.ggml.eos_token_id", -1));
+        id_add(&x, gguf_int(c->gguf, "tokenizer.ggml.eot_token_id", -1));
+        id_add(&x, gguf_int(c->gguf, "tokenizer.ggml.eom_token_id", -1));
+        return x.n;
+    }
+    ids_add(&x, json_get(json_root(c->generation), "eos_token_id"));
+    if (x.n == 0)
+        ids_add(&x, json_get(json_root(c->config), "eos_token_id"));
+    return x.n;
+}
+
+bool checkpoint_find(const struct checkpoint *c, const char *name, struct tensor *out)
+{
+    size_t i = names_find(&c->names, str_of(name));
+    if (i == NAMES_NONE)
+        return false;
+    *out = c->entry[i].tensor;
+    return true;
+}
+
+size_t checkpoint_len(const struct checkpoint *c)
+{
+    return c->n;
+}
+
+const char *checkpoint_at(const struct checkpoint *c, size_t i, struct tensor *out)
+{
+    CHECK(i < c->n);
+    *out = c->entry[i].tensor;
+    return c->entry[i].name;
+}
+
+static char *text_take(struct str s, size_t *n)
+{
+    if (!s.p)
+        return NULL;
+    *n = s.n;
+    return mem_copy(s.p, s.n);
+}
+
+/* The template as older folders have it: in tokenizer_config.json, a text or a list of named texts. */
+static char *template_inside(const struct checkpoint *c, size_t *n)
+{
+    struct json_doc *doc = NULL;
+    if (!json_beside(c, "tokenizer_config.json", &doc, NULL))
+        return NULL;
+    json v = json_get(json_root(doc), "chat_template"), found = json_type(v) == JSON_ARRAY ? NULL : v;
+    for (struct json_iter it = json_iter(found ? NULL : v); json_next(&it);)
+        if (json_is(json_get(it.value, "name"), "default"))
+            found = json_get(it.value, "template");
+    char *text = text_take(json_str(found), n);
+    json_free(doc);
+    return text;
+}
+
+char *checkpoint_text(const struct checkpoint *c, const char *name, size_t *n)
+{
+    CHECK(!strchr(name, '/'));
+    bool is_template = strcmp(name, "chat_template.jinja") == 0;
+    if (c->gguf)
+        return is_template ? text_take(gguf_str(c->gguf, "tokenizer.chat_template"), n) : NULL;
+    struct buf text;
+    buf_init(&text, 0);
+    char *path = path_join(c->path, name);
+    bool  ok = file_read(&text, path, TEXT_BYTES_MAX, NULL);
+    free(path);
+    if (ok) {
+        *n = text.n;
+        return buf_take(&text);
+    }
+    buf_drop(&text);
+    return is_template ? template_inside(c, n) : NULL;
+}
+
+const struct gguf *checkpoint_gguf(const struct checkpoint *c)
+{
+    return c->gguf;
+}
