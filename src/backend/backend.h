@@ -108,6 +108,11 @@ struct backend_type {
     /* Draws one token for each picked row of the last run.  NULL: the host does it from result(). */
     bool (*draw)(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e);
 
+    /* NULL: run() and draw() are done when they return.  Otherwise they only start the work, in the order of the calls;
+     * `out` stays lent until wait() returns, which waits for the oldest draw not yet waited for and gives the errors of
+     * its run too.  Two are under way at most; every run is followed by a draw, of nothing when nothing is picked. */
+    bool (*wait)(struct plan *pl, struct err *e);
+
     /* For tests and tools: a value of the last run (keep_all), [rows, width]; the kernel chosen for instruction i. */
     bool (*tap)(struct plan *pl, val v, float *out, struct err *e);
     const char *(*kernel)(const struct plan *pl, size_t i);
