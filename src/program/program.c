@@ -253,12 +253,16 @@ static bool lifetimes(struct prog *p)
 
     uint64_t floats = 0;
     for (size_t v = 1; v <= p->n_value; v++) {
-        const struct value *x = &p->value[v];
-        if (x->last == unread) {
-            p->layer = p->n_code && x->first < p->n_code ? (int)p->code[x->first].layer - 1 : -1;
-            return prog_fail(p, "v%zu, %s instruction %u, is never read", v, x->base.id ? "a view of" : "made by", x->first);
+        struct value *x = &p->value[v];
+        if (x->base.id) {
+            x->last = x->last == unread ? x->first : x->last;
+            continue;
         }
-        floats += x->base.id ? 0 : x->width + 15u;
+        if (x->last == unread) {
+            p->layer = p->n_code ? (int)p->code[x->first].layer - 1 : -1;
+            return prog_fail(p, "v%zu, made by instruction %u, is never read", v, x->first);
+        }
+        floats += x->width + 15u;
     }
     return floats <= UINT32_MAX || prog_fail(p, "its values are too wide to be stored");
 }

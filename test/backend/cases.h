@@ -1,0 +1,11 @@
+/* cases.h -- every op's test cases, in every format, on any backend, against ref. */
+#ifndef TEST_BACKEND_CASES_H
+#define TEST_BACKEND_CASES_H
+
+#include "backend/backend.h"
+
+/* Runs all of them with 1 and with 3 threads, prints the worst error per op (and format, for linear) beside its bound.
+ * Returns how many are over it. */
+unsigned run_cases(const struct backend_type *t, enum precision precision);
+
+#endif

@@ -1,0 +1,40 @@
+/* rig.h -- a program on a backend, with random weights of any format: what the tests of this folder run. */
+#ifndef TEST_BACKEND_RIG_H
+#define TEST_BACKEND_RIG_H
+
+#include "backend/backend.h"
+
+struct rig_opts {
+    const struct backend_type *type;
+    enum precision   precision;
+    unsigned         n_thread;
+    enum format      format;        /* of matrices; of vectors too when its blocks are single numbers */
+    uint64_t         seed;          /* equal seeds: equal weights */
+    struct plan_opts plan;
+    uint32_t         n_block;
+};
+
+struct rig {
+    const struct backend_type *type;
+    struct backend *backend;
+    struct plan    *plan;
+    char          **data;           /* of the weights' parts */
+    size_t          n_data;
+};
+
+/* Weights whose name begins with "in." are F32 whatever the format.  Prints why and returns false when the backend
+ * refuses. */
+bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o);
+void rig_close(struct rig *r);
+
+/* Random bits; equal states give equal ones. */
+uint64_t rig_random(uint64_t *state);
+float    rig_normal(uint64_t *state);       /* about N(0, 1), at most 3.5 */
+
+/* n numbers of a format: floats near N(0, 1); blocks of random codes with scales as quantisers make them. */
+void rig_fill(enum format f, size_t n, uint64_t seed, char *out);
+
+/* Numbers 0 .. n-1 in random order. */
+void rig_shuffle(uint32_t *out, uint32_t n, uint64_t seed);
+
+#endif
