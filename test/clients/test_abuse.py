@@ -1,0 +1,68 @@
+"""A thousand malformed requests, two hundred clients that vanish: the server stays up, nothing leaks, memory is flat."""
+import json, os, random, socket, unittest
+
+from common import PORT, raw, resident_kb, status, wait_until_idle
+
+GOOD = {"model": "smollm2", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2, "temperature": 0}
+
+
+def mutated(rng):
+    """A body that is wrong somewhere: cut, with a byte changed, or with a value of another type or size in it."""
+    text = json.dumps(GOOD)
+    kind = rng.randrange(4)
+    if kind == 0:
+        return text[: rng.randrange(len(text))].encode()
+    if kind == 1:
+        data = bytearray(text.encode())
+        data[rng.randrange(len(data))] = rng.randrange(256)
+        return bytes(data)
+    body = json.loads(text)
+    odd = [None, True, -1, 10**30, 1e308, "", "x" * 5000, [], {}, [[]], {"a": {"b": []}}, "\ud800", 3.5, -0.0]
+    fields = ["model", "messages", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "stream", "stream_options", "logprobs",
+              "top_logprobs", "logit_bias", "presence_penalty", "frequency_penalty", "repetition_penalty", "tools", "tool_choice", "response_format",
+              "chat_template_kwargs", "timeout", "user"]
+    if kind == 2:
+        body[rng.choice(fields)] = rng.choice(odd)
+    else:
+        body["messages"] = [{"role": rng.choice(["user", "system", 5, None, "tool"]), "content": rng.choice(odd)} for _ in range(rng.randrange(3))]
+    return json.dumps(body).encode()
+
+
+class Abuse(unittest.TestCase):
+    def test_malformed(self):
+        rng = random.Random(1)
+        codes = {}
+        for _ in range(1000):
+            code, _, answer = raw("POST", rng.choice(["/v1/chat/completions", "/v1/completions"]), mutated(rng))
+            codes[code] = codes.get(code, 0) + 1
+            if code != 200:
+                error = json.loads(answer)["error"]
+                self.assertTrue(error["message"] and error["type"], answer)
+        self.assertEqual({code for code in codes if code not in (200, 400, 404)}, set(), codes)
+        self.assertGreater(codes.get(400, 0), 300, codes)
+        self.assertEqual(wait_until_idle()["kv"]["blocks_used"], 0)
+
+    def vanish(self, after_bytes):
+        body = json.dumps({**GOOD, "max_tokens": 400, "stream": True, "messages": [{"role": "user", "content": "Write a long story."}]})
+        with socket.create_connection(("127.0.0.1", PORT)) as s:
+            s.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            if after_bytes:
+                s.recv(after_bytes)
+
+    def test_vanishing_clients(self):
+        pid = int(os.environ["HEARTH_PID"])
+        for i in range(20):
+            self.vanish((i % 3) * 200)
+        wait_until_idle()
+        before = resident_kb(pid)
+        for i in range(200):
+            self.vanish((i % 3) * 200)
+        self.assertEqual(wait_until_idle()["kv"]["blocks_used"], 0)
+        self.assertEqual(status()["num_running"], 0)
+        self.assertLess(resident_kb(pid) - before, 8 * 1024, "memory grew")
+        code, _, answer = raw("POST", "/v1/chat/completions", json.dumps(GOOD))
+        self.assertEqual(code, 200, answer)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,60 @@
+"""The other commands, as a newcomer types them, and what they say when something is wrong."""
+import json, os, subprocess, tempfile, unittest
+
+HEARTH, MODEL, PORT = os.environ["HEARTH"], os.environ["HEARTH_MODEL"], os.environ["HEARTH_PORT"]
+
+
+def hearth(*arguments, **options):
+    return subprocess.run([HEARTH, *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+class Commands(unittest.TestCase):
+    def fails(self, status, pattern, *arguments):
+        done = hearth(*arguments)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertRegex(done.stderr, pattern)
+        self.assertEqual(done.stderr.strip().count("\n"), 0 if "table" not in pattern else done.stderr.strip().count("\n"))
+
+    def test_help_names_every_command(self):
+        text = hearth("--help").stdout
+        for command in ("serve", "run", "inspect", "bench"):
+            self.assertIn(command, text)
+            self.assertIn("--help", hearth(command, "--help").stdout)
+        self.assertRegex(hearth("--version").stdout, r"^hearth \d+\.\d+\.\d+\n$")
+
+    def test_run(self):
+        done = hearth("run", MODEL, "What is the capital of France? Answer in one sentence.", "--temperature", "0", "--tokens", "40", "--memory", "1g")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Paris", done.stdout)
+        piped = hearth("run", MODEL, "--raw", "--temperature", "0", "--tokens", "4", "--memory", "1g", input="1, 2, 3, 4,")
+        self.assertIn("5", piped.stdout)
+
+    def test_inspect(self):
+        report = json.loads(hearth("inspect", MODEL, "--json").stdout)
+        self.assertEqual((report["architecture"], report["layers"], report["vocabulary"]), ("LlamaForCausalLM", 30, 49152))
+        self.assertIn("30 of width 576", hearth("inspect", MODEL).stdout)
+
+    def test_bench(self):
+        rows = json.loads(hearth("bench", MODEL, "--json", "--prompt", "32", "--decode", "4", "--rounds", "1", "--memory", "1g").stdout)["rows"]
+        self.assertEqual([row["streams"] for row in rows], [1, 4, 8, 16])
+        kernels = hearth("bench", MODEL, "--kernels", "--memory", "1g").stdout
+        self.assertIn("linear", kernels)
+
+    def test_errors_say_what_next(self):
+        self.fails(2, "no command", "srve")
+        self.fails(2, "MODEL", "serve")
+        self.fails(2, "whole number", "serve", MODEL, "--port", "http")
+        self.fails(2, "no option", "serve", MODEL, "--colour")
+        self.fails(1, "No such file", "run", "/no/such.gguf", "x")
+        self.fails(1, "api-key", "serve", MODEL, "--host", "0.0.0.0")
+        self.fails(1, f"{PORT}.*--port", "serve", MODEL, "--port", PORT, "--memory", "1g")
+        self.fails(1, "(?s)memory.*--memory|table", "serve", MODEL, "--memory", "10m")
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as short:
+            with open(MODEL, "rb") as whole:
+                short.write(whole.read(1 << 20))
+            short.flush()
+            self.fails(1, "gguf", "inspect", short.name)
+
+
+if __name__ == "__main__":
+    unittest.main()
