@@ -1,0 +1,163 @@
+/* kv.c -- see kv.h.  A block is in exactly one place: held (ref > 0), spare, or idle. */
+#include "engine/kv.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+static uint32_t slots_for(uint32_t n_block)
+{
+    uint32_t n = 16;
+    while (n < n_block && n < UINT32_C(1) << 31)
+        n *= 2;
+    return n;
+}
+
+uint64_t kv_bytes(uint32_t n_block)
+{
+    return (uint64_t)n_block * sizeof(struct kv_block) + (uint64_t)slots_for(n_block) * sizeof(uint32_t);
+}
+
+static void list_add(struct kv *kv, struct kv_list *l, uint32_t b)
+{
+    kv->block[b].prev = l->last;
+    kv->block[b].next = KV_NONE;
+    if (l->last == KV_NONE)
+        l->first = b;
+    else
+        kv->block[l->last].next = b;
+    l->last = b;
+    l->n++;
+}
+
+static void list_remove(struct kv *kv, struct kv_list *l, uint32_t b)
+{
+    struct kv_block *x = &kv->block[b];
+    if (x->prev == KV_NONE)
+        l->first = x->next;
+    else
+        kv->block[x->prev].next = x->next;
+    if (x->next == KV_NONE)
+        l->last = x->prev;
+    else
+        kv->block[x->next].prev = x->prev;
+    l->n--;
+}
+
+void kv_init(struct kv *kv, uint32_t n_block, uint32_t block_tokens)
+{
+    CHECK(n_block > 0 && n_block < KV_NONE && block_tokens > 0);
+    uint32_t n_slot = slots_for(n_block);
+    *kv = (struct kv){
+        .block = mem_array(n_block, sizeof *kv->block),
+        .n_block = n_block,
+        .block_tokens = block_tokens,
+        .spare = {KV_NONE, KV_NONE, 0},
+        .idle = {KV_NONE, KV_NONE, 0},
+        .slot = mem_array(n_slot, sizeof *kv->slot),
+        .slot_mask = n_slot - 1,
+    };
+    for (uint32_t i = 0; i < n_slot; i++)
+        kv->slot[i] = KV_NONE;
+    for (uint32_t b = 0; b < n_block; b++)
+        list_add(kv, &kv->spare, b);
+}
+
+void kv_drop(struct kv *kv)
+{
+    free(kv->block);
+    free(kv->slot);
+    *kv = (struct kv){0};
+}
+
+uint32_t kv_available(const struct kv *kv)
+{
+    return kv->spare.n + kv->idle.n;
+}
+
+/* A key is a SHA-256: any of its bytes will do for the table. */
+static uint32_t *slot_of(const struct kv *kv, const struct sha256 *key)
+{
+    uint32_t word;
+    memcpy(&word, key->byte, sizeof word);
+    return &kv->slot[word & kv->slot_mask];
+}
+
+static void unpublish(struct kv *kv, uint32_t b)
+{
+    uint32_t *at = slot_of(kv, &kv->block[b].key);
+    while (*at != b)
+        at = &kv->block[*at].chain;
+    *at = kv->block[b].chain;
+    kv->block[b].published = false;
+}
+
+uint32_t kv_take(struct kv *kv, uint32_t after)
+{
+    uint32_t b;
+    if (kv->spare.n) {
+        bool follows = after < kv->n_block - 1 && kv->block[after + 1].ref == 0 && !kv->block[after + 1].published;
+        b = follows ? after + 1 : kv->spare.first;
+        list_remove(kv, &kv->spare, b);
+    } else {
+        b = kv->idle.first;
+        CHECK(b != KV_NONE);
+        list_remove(kv, &kv->idle, b);
+        unpublish(kv, b);
+        kv->n_evicted++;
+    }
+    kv->block[b].ref = 1;
+    return b;
+}
+
+void kv_ref(struct kv *kv, uint32_t b)
+{
+    struct kv_block *x = &kv->block[b];
+    CHECK(x->ref > 0 || x->published);
+    if (x->ref++ == 0)
+        list_remove(kv, &kv->idle, b);
+}
+
+void kv_unref(struct kv *kv, uint32_t b)
+{
+    struct kv_block *x = &kv->block[b];
+    CHECK(x->ref > 0);
+    if (--x->ref == 0)
+        list_add(kv, x->published ? &kv->idle : &kv->spare, b);
+}
+
+void kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key)
+{
+    struct kv_block *x = &kv->block[b];
+    CHECK(x->ref > 0 && !x->published);
+    if (kv_find(kv, key) != KV_NONE)
+        return;
+    uint32_t *slot = slot_of(kv, key);
+    x->key = *key;
+    x->chain = *slot;
+    x->published = true;
+    *slot = b;
+}
+
+uint32_t kv_find(const struct kv *kv, const struct sha256 *key)
+{
+    uint32_t b = *slot_of(kv, key);
+    while (b != KV_NONE && memcmp(&kv->block[b].key, key, sizeof *key) != 0)
+        b = kv->block[b].chain;
+    return b;
+}
+
+struct sha256 kv_root(struct sha256_run *h, struct str salt)
+{
+    sha256_start(h);
+    sha256_add(h, salt.p, salt.n);
+    return sha256_end(h);
+}
+
+struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const int32_t *token, uint32_t n)
+{
+    sha256_start(h);
+    sha256_add(h, parent->byte, sizeof parent->byte);
+    sha256_add(h, token, n * sizeof *token);
+    return sha256_end(h);
+}

@@ -1,0 +1,61 @@
+/* kv.h -- the blocks that hold what sequences remember.
+ *
+ * A sequence owns a list of blocks, each a reference to one of a fixed pool.  A full block may be published: then it can
+ * be found by its key and shared by any number of sequences, because nothing ever writes to a full block again.  That one
+ * rule is the prefix cache.  A published block nobody refers to is idle: it stays findable until the pool needs it, the
+ * one idle for longest first.
+ *
+ * Nothing is allocated after kv_init().  Engine thread only, but for kv_root() and kv_key(). */
+#ifndef ENGINE_KV_H
+#define ENGINE_KV_H
+
+#include "base/hash.h"
+
+#include <stdint.h>
+
+#define KV_NONE UINT32_MAX
+
+struct kv_block {
+    struct sha256 key;              /* of a published block */
+    uint32_t      ref;              /* sequences that hold it */
+    uint32_t      next, prev;       /* in the list it is in, when nobody holds it */
+    uint32_t      chain;            /* the next published block in the same slot of the table */
+    bool          published;
+};
+
+struct kv_list {
+    uint32_t first, last, n;
+};
+
+struct kv {
+    struct kv_block *block;
+    uint32_t         n_block, block_tokens;
+    struct kv_list   spare, idle;   /* nobody's and empty; nobody's but findable, oldest first */
+    uint32_t        *slot, slot_mask;
+    uint64_t         n_evicted;
+};
+
+uint64_t kv_bytes(uint32_t n_block);                    /* host memory that kv_init() takes */
+void     kv_init(struct kv *kv, uint32_t n_block, uint32_t block_tokens);
+void     kv_drop(struct kv *kv);
+
+/* Blocks that kv_take() can still give: spare and idle ones. */
+uint32_t kv_available(const struct kv *kv);
+
+/* A block for the caller to write to, the one behind `after` when it is spare (backends like runs), evicting an idle one
+ * when no other is left.  There must be one available. */
+uint32_t kv_take(struct kv *kv, uint32_t after);
+
+void kv_ref(struct kv *kv, uint32_t b);
+void kv_unref(struct kv *kv, uint32_t b);
+
+/* Makes full block b findable.  When another block has the key already, that one stays and b remains private. */
+void     kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key);
+uint32_t kv_find(const struct kv *kv, const struct sha256 *key);        /* KV_NONE: not there; not referenced by this */
+
+/* Keys: a block's key covers its own tokens and, through its parent's key, all before them; the first one's parent is the
+ * root that a salt gives, so that only equal salts share. */
+struct sha256 kv_root(struct sha256_run *h, struct str salt);
+struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const int32_t *token, uint32_t n);
+
+#endif

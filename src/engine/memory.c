@@ -1,0 +1,168 @@
+/* memory.c -- see memory.h. */
+#include "engine/memory.h"
+
+#include "base/mem.h"
+#include "engine/kv.h"
+#include "engine/sample.h"
+#include "engine/seq.h"
+#include "engine/step.h"
+
+#include <inttypes.h>
+
+enum {
+    CONTEXT_MIN = 1024, ROWS_MIN = 64,              /* what shrinking stops at */
+    SEQ_LIMIT = 4096, ROWS_LIMIT = 65536, QUEUE_LIMIT = 1 << 20, BLOCK_LIMIT = 1024,
+};
+
+static bool within(uint32_t x, uint32_t most, const char *what, struct err *e)
+{
+    return x <= most || err_set(e, ERR_INVALID, "%s is %" PRIu32 ", but can be %" PRIu32 " at most", what, x, most);
+}
+
+bool memory_opts(const struct model *m, const struct engine_opts *o, struct engine_opts *out, struct err *e)
+{
+    *out = *o;
+    if (!o->type)
+        return err_set(e, ERR_INVALID, "no backend was chosen");
+    out->seq_max = o->seq_max ? o->seq_max : 16;
+    out->queue_max = o->queue_max ? o->queue_max : 256;
+    out->token_max = o->token_max ? o->token_max : out->seq_max > 512 ? out->seq_max : 512;
+    out->block_tokens = o->block_tokens ? o->block_tokens : 16;
+    out->step_ns = o->step_ns ? o->step_ns : 100000000;
+    out->context_max = o->context_max ? o->context_max : m->info.context;
+    if (!o->clock.ns)
+        out->clock = clock_real();
+    if (!within(out->seq_max, SEQ_LIMIT, "the number of sequences in a step", e)
+        || !within(out->token_max, ROWS_LIMIT, "the number of rows in a step", e)
+        || !within(out->queue_max, QUEUE_LIMIT, "the length of the queue", e)
+        || !within(out->block_tokens, BLOCK_LIMIT, "the size of a block in tokens", e))
+        return false;
+    if (out->token_max < out->seq_max)
+        return err_set(e, ERR_INVALID, "a step of %" PRIu32 " rows cannot serve %" PRIu32 " sequences",
+                       out->token_max, out->seq_max);
+    if (out->context_max == 0 || out->context_max > INT32_MAX)
+        return err_set(e, ERR_INVALID, "a context of %" PRIu32 " tokens makes no sense", out->context_max);
+    if (m->info.context && out->context_max > m->info.context)
+        return err_set(e, ERR_INVALID, "a context of %" PRIu32 " tokens was asked for, but the model was made for %"
+                       PRIu32, out->context_max, m->info.context);
+    return true;
+}
+
+struct plan_opts memory_plan_opts(const struct engine_plan *p)
+{
+    return (struct plan_opts){.token_max = p->token_max, .seq_max = p->seq_max, .pick_max = p->seq_max,
+                              .block_tokens = p->block_tokens, .context_max = p->context_max};
+}
+
+/* All that is free but an eighth of the machine, a gigabyte at least; half of it where that leaves little. */
+static uint64_t usable(void)
+{
+    uint64_t least = UINT64_C(1) << 30, all = mem_physical(), now = mem_available();
+    uint64_t keep = all / 8 > least ? all / 8 : least;
+    if (now == 0)
+        now = all / 2;
+    return now / 2 > keep ? now - keep : now / 2;
+}
+
+/* One sizing: what `p` would take. */
+struct bill {
+    uint64_t fixed, block;          /* bytes in any case; of a block */
+    uint32_t least;                 /* blocks of one sequence at full length */
+};
+
+static bool add_up(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *p,
+                   struct bill *out, struct err *e)
+{
+    struct cost      c = {0};
+    struct plan_opts po = memory_plan_opts(p);
+    if (!o->type->size(b, m->text, &po, &c, e))
+        return false;
+    const uint64_t most = UINT64_MAX / 8;
+    if (c.weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32)
+        return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
+    p->weight_bytes = c.weight_bytes;
+    p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
+    out->fixed = p->weight_bytes + p->scratch_bytes;
+    out->block = c.block_bytes + kv_bytes(1024) / 1024;
+    out->least = blocks_for(p->context_max, p->block_tokens);
+    return true;
+}
+
+/* False: it is as small as it may be. */
+static bool shrink(const struct engine_opts *asked, struct engine_plan *p)
+{
+    uint32_t rows = p->seq_max > ROWS_MIN ? p->seq_max : ROWS_MIN;
+    if (!asked->context_max && p->context_max > CONTEXT_MIN) {
+        p->context_max = p->context_max / 2 > CONTEXT_MIN ? p->context_max / 2 : CONTEXT_MIN;
+        return true;
+    }
+    if (!asked->token_max && p->token_max > rows) {
+        p->token_max = p->token_max / 2 > rows ? p->token_max / 2 : rows;
+        return true;
+    }
+    if (!asked->seq_max && p->seq_max > 1) {
+        p->seq_max /= 2;
+        return true;
+    }
+    return false;
+}
+
+static bool too_little(const struct engine_plan *p, const struct bill *bill, uint64_t room, bool given, struct err *e)
+{
+    const double MiB = 1 << 20;
+    uint64_t     kv = bill->block * bill->least, all = bill->fixed + kv;
+    return err_set(e, ERR_MEMORY,
+                   "too little memory for this model\n"
+                   "  weights  %10.1f MiB\n"
+                   "  scratch  %10.1f MiB  (%" PRIu32 " rows in a step, %" PRIu32 " sequences)\n"
+                   "  cache    %10.1f MiB  (one sequence of %" PRIu32 " tokens)\n"
+                   "  needed   %10.1f MiB\n"
+                   "  %s  %10.1f MiB\n"
+                   "%s",
+                   (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max,
+                   (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
+                   (double)room / MiB,
+                   bill->fixed >= room ? "allow more memory, or take a smaller model"
+                                       : "allow more memory, or ask for a shorter context or fewer sequences");
+}
+
+bool memory_plan(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *out,
+                 struct err *e)
+{
+    struct engine_opts full;
+    if (!memory_opts(m, o, &full, e))
+        return false;
+    struct engine_plan p = {.block_tokens = full.block_tokens, .context_max = full.context_max,
+                            .seq_max = full.seq_max, .token_max = full.token_max};
+    struct bill bill = {0};
+    uint64_t    room = o->memory_bytes ? o->memory_bytes : usable();
+    for (;;) {
+        if (!add_up(m, o, b, &p, &bill, e))
+            return false;
+        if (bill.fixed <= room && (room - bill.fixed) / bill.block >= bill.least)
+            break;
+        if (!shrink(o, &p))
+            return too_little(&p, &bill, room, o->memory_bytes != 0, e);
+    }
+    uint64_t want = (uint64_t)bill.least * p.seq_max, fit = (room - bill.fixed) / bill.block;
+    if (!o->memory_bytes)
+        fit = fit / 2 > bill.least ? fit / 2 : bill.least;
+    want = want < fit ? want : fit;
+    p.n_block = want < KV_NONE ? (uint32_t)want : KV_NONE - 1;
+    p.kv_bytes = p.n_block * bill.block;
+    p.memory_bytes = bill.fixed + p.kv_bytes;
+    *out = p;
+    return true;
+}
+
+bool engine_size(const struct model *m, const struct engine_opts *o, struct engine_plan *out, struct err *e)
+{
+    struct backend *b;
+    if (!o->type)
+        return err_set(e, ERR_INVALID, "no backend was chosen");
+    if (!o->type->open(&b, &o->backend, e))
+        return false;
+    bool ok = memory_plan(m, o, b, out, e);
+    o->type->close(b);
+    return ok;
+}

@@ -1,0 +1,264 @@
+/* sched.c -- see sched.h.
+ *
+ * TIME.  A step may take opts.step_ns.  Rows that draw are always in it.  Prompts get what is left, and never less than
+ * half of what the drawing rows take: on a machine where those alone fill the step, it grows by half rather than that
+ * prompts stand still.
+ *
+ * ORDER.  A quarter of the prompts' time is shared out evenly, so that every one of them moves; the rest goes to whoever
+ * has least left to read, so that most wait least.  Each step of age counts as AGE_ROWS less left to read, so that long
+ * prompts come first in the end.
+ *
+ * SHARED PROMPTS.  When several read the same text, one of them reads it and the others wait at the block they are at
+ * until it can be found.  Who waits lends its place in the order to the one it waits for.
+ *
+ * BLOCKS.  When drawing rows find none, a job is put back: its full blocks go to the cache, and when its turn comes again
+ * only what was evicted in between is computed again.  The oldest job of all is never put back while another runs, so
+ * something always gets done. */
+#include "engine/sched.h"
+
+#include "engine/jobs.h"
+#include "engine/step.h"
+
+enum { AGE_ROWS = 16 };
+
+/* ---- who runs -------------------------------------------------------------------------------------------------------- */
+
+static void put_back(struct engine *g, struct seq *s)
+{
+    uint32_t at = 0;
+    CHECK(!g->flight);
+    while (g->run[at] != s)
+        at++;
+    g->n_run--;
+    memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
+    seq_release(s, &g->kv);
+    s->running = false;
+    s->put_back = true;
+    turns_put_back(&g->turns, s);
+    g->count.n_preempted++;
+}
+
+/* Takes what the cache has of its next tokens. */
+static void match(struct engine *g, struct seq *s)
+{
+    uint32_t n = seq_match(s, &g->kv);
+    g->count.tokens_cached += n;
+    if (!s->put_back)
+        s->n_cached += n;
+}
+
+/* Room for the job's known tokens and one more, beside what the running still need for theirs and a block each to go on
+ * with; otherwise somebody would soon be put back for it. */
+static bool fits(const struct engine *g, const struct seq *s)
+{
+    uint32_t bt = g->plan.block_tokens;
+    uint64_t need = seq_blocks(s, bt) - seq_shared(s, &g->kv) + g->n_run;
+    if (g->n_run == 0)
+        return true;
+    for (uint32_t i = 0; i < g->n_run; i++) {
+        uint32_t wants = seq_blocks(g->run[i], bt), has = g->run[i]->n_block;
+        need += wants > has ? wants - has : 0;
+    }
+    return need <= kv_available(&g->kv);
+}
+
+static void take(struct engine *g, struct seq *s)
+{
+    turns_take(&g->turns, s);
+    g->run[g->n_run++] = s;
+    s->running = true;
+    match(g, s);
+    if (s->put_back)
+        return;
+    s->started_at = clock_ns(g->opts.clock);
+    struct event ev = {.kind = EVENT_STARTED, .n_prompt = s->n_prompt, .n_cached = s->n_cached,
+                       .queued_ns = s->started_at - s->queued_at};
+    g->count.tokens_prompt += s->n_prompt;
+    s->event(s->ctx, &ev);
+}
+
+void sched_admit(struct engine *g)
+{
+    for (struct seq *s; (s = turns_next(&g->turns));) {
+        if (g->n_run < g->plan.seq_max && fits(g, s)) {
+            take(g, s);
+            continue;
+        }
+        struct seq *v = turns_victim(g->run, g->n_run);
+        if (v->turn->n_running < s->turn->n_running + 2)
+            return;
+        if (g->flight)
+            step_land(g);           /* which may end v or s: look again */
+        else
+            put_back(g, v);
+    }
+}
+
+/* ---- which rows ------------------------------------------------------------------------------------------------------ */
+
+/* What a plan has used so far. */
+struct budget {
+    uint32_t n_row, n_token, blocks;
+    double   attended, ns;
+};
+
+static void add_row(struct budget *b, struct step_row *row, struct seq *s)
+{
+    row[b->n_row++] = (struct step_row){.seq = s, .past = s->n_run};
+}
+
+/* Lets row r have n more tokens. */
+static void extend(const struct engine *g, struct budget *b, struct step_row *r, uint32_t n)
+{
+    uint32_t had = blocks_for(r->past + r->n, g->plan.block_tokens), has = r->seq->n_block;
+    uint32_t wants = blocks_for(r->past + r->n + n, g->plan.block_tokens);
+    had = had > has ? had : has;
+    b->blocks -= wants > had ? wants - had : 0;
+    b->attended += cost_attended(r->past + r->n, n);
+    b->n_token += n;
+    r->n += n;
+}
+
+/* How many more tokens row r could have if time were no matter. */
+static uint32_t room_for(const struct engine *g, const struct budget *b, const struct step_row *r)
+{
+    uint32_t has = blocks_for(r->past + r->n, g->plan.block_tokens);
+    has = has > r->seq->n_block ? has : r->seq->n_block;
+    uint64_t held = ((uint64_t)has + b->blocks) * g->plan.block_tokens - r->past - r->n;
+    uint32_t n = seq_need(r->seq) - r->n, rows = g->plan.token_max - b->n_token;
+    n = n < rows ? n : rows;
+    return n < held ? n : (uint32_t)held;
+}
+
+/* Blocks for the rows that draw, putting others back while they are short.  False: the flight must land first. */
+static bool room_to_draw(struct engine *g)
+{
+    for (;;) {
+        uint32_t need = 0;
+        for (uint32_t i = 0; i < g->n_run; i++) {
+            const struct seq *s = g->run[i];
+            need += seq_need(s) == 1 && blocks_for(s->n_run + 1, g->plan.block_tokens) > s->n_block;
+        }
+        if (need <= kv_available(&g->kv))
+            return true;
+        if (g->flight)
+            return false;
+        CHECK(g->n_run > 1);
+        put_back(g, turns_victim(g->run, g->n_run));
+    }
+}
+
+static int64_t left_to_read(const struct seq *s)
+{
+    return (int64_t)seq_need(s) - (int64_t)s->age * AGE_ROWS;
+}
+
+/* The readers in their order; insertion keeps the elder first among equals. */
+static uint32_t readers(const struct engine *g)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_run; i++) {
+        struct seq *s = g->run[i];
+        if (seq_need(s) < 2)
+            continue;
+        uint32_t at = n++;
+        for (; at > 0 && left_to_read(s) < left_to_read(g->order[at - 1]); at--)
+            g->order[at] = g->order[at - 1];
+        g->order[at] = s;
+    }
+    return n;
+}
+
+/* The one that reads what order[i] has next: itself, or whoever is furthest of those that share that block.  Only at the
+ * edge of a block; who has begun one goes on with it. */
+static struct seq *leader(const struct engine *g, uint32_t i)
+{
+    struct seq *s = g->order[i], *lead = s;
+    uint32_t    bt = g->plan.block_tokens, k = s->n_run / bt;
+    if (s->n_run % bt || s->n_done != s->n_run || k >= s->n_key || (k + 1) * (uint64_t)bt >= s->n_token)
+        return s;
+    for (uint32_t j = 0; j < g->n_run; j++) {
+        struct seq *o = g->run[j];
+        if (o != s && o->n_run > lead->n_run && o->n_key > k && o->n_public <= k
+            && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0)
+            lead = o;
+    }
+    for (uint32_t j = 0; lead == s && j < i; j++) {
+        struct seq *o = g->order[j];
+        if (o->n_run == s->n_run && o->n_key > k && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0)
+            return o;
+    }
+    return lead;
+}
+
+/* Adds a row without tokens for every reader that does not wait for another's; those that are waited for take the
+ * place of the first who waits. */
+static void add_readers(const struct engine *g, struct budget *b, struct step_row *row)
+{
+    uint32_t from = b->n_row, n = readers(g);
+    for (uint32_t i = 0; i < n; i++) {
+        struct seq *s = leader(g, i);
+        uint32_t    at = from;
+        while (at < b->n_row && row[at].seq != s)
+            at++;
+        if (at == b->n_row && seq_need(s) > 1)
+            add_row(b, row, s);
+    }
+}
+
+/* Shares the prompts' time out among rows first .. n_row-1. */
+static void share_time(const struct engine *g, struct budget *b, struct step_row *row, uint32_t first)
+{
+    uint32_t n = b->n_row - first, before = b->n_token;
+    double   draws = cost_ns(&g->cost, b->n_token ? b->n_token : 1, b->attended);
+    b->ns = draws * 1.5 > (double)g->opts.step_ns ? draws * 1.5 : (double)g->opts.step_ns;
+    for (uint32_t i = 0; i < n; i++) {
+        struct step_row *r = &row[first + i];
+        double until = draws + (b->ns - draws) * (i + 1) / (4.0 * n);
+        extend(g, b, r, cost_fit(&g->cost, b->n_token, b->attended, r->past, room_for(g, b, r), until));
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct step_row *r = &row[first + i];
+        extend(g, b, r, cost_fit(&g->cost, b->n_token, b->attended, r->past + r->n, room_for(g, b, r), b->ns));
+    }
+    for (uint32_t i = 0; i < n && b->n_token == before; i++)
+        extend(g, b, &row[first + i], room_for(g, b, &row[first + i]) > 0);
+}
+
+/* Drops the rows that got no tokens. */
+static uint32_t compact(struct step_row *row, uint32_t n)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (row[i].n)
+            row[kept++] = row[i];
+    return kept;
+}
+
+uint32_t sched_plan(struct engine *g, struct step_row *row)
+{
+    for (uint32_t i = 0; i < g->n_run; i++) {
+        g->run[i]->age++;
+        if (seq_need(g->run[i]) > 1)
+            match(g, g->run[i]);
+    }
+    for (;;) {
+        if (!room_to_draw(g))
+            return 0;
+        struct budget b = {.blocks = kv_available(&g->kv)};
+        for (uint32_t i = 0; i < g->n_run; i++)
+            if (seq_need(g->run[i]) == 1) {
+                add_row(&b, row, g->run[i]);
+                extend(g, &b, &row[b.n_row - 1], 1);
+            }
+        uint32_t first = b.n_row;
+        add_readers(g, &b, row);
+        if (b.n_row > first)
+            share_time(g, &b, row, first);
+        uint32_t n = compact(row, b.n_row);
+        if (n > 0 || b.n_row == 0 || g->flight)
+            return n;
+        CHECK(g->n_run > 1);        /* nobody can move for want of blocks */
+        put_back(g, turns_victim(g->run, g->n_run));
+    }
+}

@@ -1,0 +1,160 @@
+/* seq.c -- see seq.h.  A sequence and all that it points to lie in one piece of memory. */
+#include "engine/seq.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+static bool penalised(const struct draw *d)
+{
+    return d->repeat != 1.0f || d->presence != 0.0f || d->frequency != 0.0f;
+}
+
+/* The place in `seen` of a token, which is made when it is met for the first time. */
+static struct draw_seen *seen_of(struct seq *s, int32_t token)
+{
+    uint32_t at = (uint32_t)hash64(&token, sizeof token, 0) & s->seen_mask;
+    while (s->seen_at[at] != 0 && s->seen[s->seen_at[at] - 1].token != token)
+        at = (at + 1) & s->seen_mask;
+    if (s->seen_at[at] == 0) {
+        s->seen[s->draw.n_seen] = (struct draw_seen){.token = token};
+        s->seen_at[at] = ++s->draw.n_seen;
+    }
+    return &s->seen[s->seen_at[at] - 1];
+}
+
+/* Adds a part to the sum of bytes and says where it begins, aligned for anything. */
+static size_t part(size_t *bytes, size_t n, size_t each)
+{
+    size_t at = (*bytes + 15) & ~(size_t)15;
+    CHECK(n <= (SIZE_MAX / 2 - at) / each);
+    *bytes = at + n * each;
+    return at;
+}
+
+static void compute_keys(struct seq *s, struct sha256_run *h, uint32_t block_tokens)
+{
+    while (s->cached && s->n_key < s->n_token / block_tokens) {
+        const struct sha256 *parent = s->n_key ? &s->key[s->n_key - 1] : &s->root;
+        s->key[s->n_key] = kv_key(h, parent, s->token + (size_t)s->n_key * block_tokens, block_tokens);
+        s->n_key++;
+    }
+}
+
+struct seq *seq_new(const struct job *j, const struct seq_room *room)
+{
+    CHECK(j->n_token > 0 && j->n_token <= room->context_max);
+    uint32_t left = room->context_max - j->n_token;
+    uint32_t limit = j->n_token + (j->tokens_max < left ? j->tokens_max : left);
+    uint32_t n_block = blocks_for(limit, room->block_tokens), n_slot = 0;
+    bool     counts = penalised(&j->draw) && j->tokens_max > 0;
+    if (counts)
+        for (n_slot = 16; n_slot / 2 < limit; n_slot *= 2)
+            CHECK(n_slot < UINT32_C(1) << 31);
+
+    size_t bytes = sizeof(struct seq);
+    size_t token = part(&bytes, limit, sizeof *j->token), stop = part(&bytes, j->n_stop, sizeof *j->stop);
+    size_t bias = part(&bytes, j->draw.n_bias, sizeof *j->draw.bias);
+    size_t block = part(&bytes, n_block, sizeof(uint32_t));
+    size_t key = part(&bytes, room->cached ? n_block : 0, sizeof(struct sha256));
+    size_t seen = part(&bytes, counts ? limit : 0, sizeof(struct draw_seen));
+    size_t seen_at = part(&bytes, n_slot, sizeof(uint32_t));
+
+    char       *p = mem_new(bytes);
+    struct seq *s = (struct seq *)(void *)p;
+    *s = (struct seq){
+        .client = j->client, .deadline_ns = j->deadline_ns, .event = j->event, .ctx = j->ctx,
+        .token = (void *)(p + token), .n_token = j->n_token, .n_prompt = j->n_token, .limit = limit,
+        .stop = (void *)(p + stop), .n_stop = j->n_stop, .draws = j->tokens_max > 0, .draw = j->draw,
+        .seen = (void *)(p + seen), .seen_at = (void *)(p + seen_at), .seen_mask = counts ? n_slot - 1 : 0,
+        .block = (void *)(p + block), .key = (void *)(p + key), .cached = room->cached,
+    };
+    memcpy(s->token, j->token, j->n_token * sizeof *j->token);
+    if (j->n_stop)
+        memcpy(p + stop, j->stop, j->n_stop * sizeof *j->stop);
+    if (j->draw.n_bias)
+        memcpy(p + bias, j->draw.bias, j->draw.n_bias * sizeof *j->draw.bias);
+    s->draw.bias = (void *)(p + bias);
+    s->draw.seen = s->seen;
+    s->draw.n_seen = 0;
+    for (uint32_t i = 0; counts && i < j->n_token; i++)
+        seen_of(s, j->token[i])->prompt++;
+    if (room->cached) {
+        struct sha256_run *h = sha256_new();
+        s->root = kv_root(h, j->salt);
+        compute_keys(s, h, room->block_tokens);
+        sha256_free(h);
+    }
+    return s;
+}
+
+void seq_free(struct seq *s)
+{
+    free(s);
+}
+
+void seq_push(struct seq *s, int32_t token, struct sha256_run *h, uint32_t block_tokens)
+{
+    CHECK(s->n_token < s->limit);
+    s->token[s->n_token++] = token;
+    if (s->seen_mask)
+        seen_of(s, token)->answer++;
+    compute_keys(s, h, block_tokens);
+}
+
+bool seq_stops_at(const struct seq *s, int32_t token)
+{
+    for (uint32_t i = 0; i < s->n_stop; i++)
+        if (s->stop[i] == token)
+            return true;
+    return false;
+}
+
+void seq_grow(struct seq *s, struct kv *kv, uint32_t n)
+{
+    for (uint32_t want = blocks_for(n, kv->block_tokens); s->n_block < want; s->n_block++)
+        s->block[s->n_block] = kv_take(kv, s->n_block ? s->block[s->n_block - 1] : KV_NONE);
+}
+
+/* Full blocks that may come from the cache: those that end before the last known token. */
+static uint32_t matchable(const struct seq *s, uint32_t block_tokens)
+{
+    uint32_t n = (s->n_token - 1) / block_tokens;
+    return n < s->n_key ? n : s->n_key;
+}
+
+uint32_t seq_match(struct seq *s, struct kv *kv)
+{
+    uint32_t from = s->n_run, n = matchable(s, kv->block_tokens);
+    /* Only at the edge of a block, and with nothing under way: what is found then follows what is there. */
+    if (s->n_done != s->n_run || s->n_run != s->n_block * kv->block_tokens)
+        return 0;
+    for (uint32_t b; s->n_block < n && (b = kv_find(kv, &s->key[s->n_block])) != KV_NONE;) {
+        kv_ref(kv, b);
+        s->block[s->n_block++] = b;
+        s->n_run = s->n_done = s->n_block * kv->block_tokens;
+        s->n_public = s->n_block;
+    }
+    return s->n_run - from;
+}
+
+uint32_t seq_shared(const struct seq *s, const struct kv *kv)
+{
+    uint32_t n = matchable(s, kv->block_tokens), held = 0;
+    for (uint32_t i = 0, b; i < n && (b = kv_find(kv, &s->key[i])) != KV_NONE; i++)
+        held += kv->block[b].ref > 0;
+    return held;
+}
+
+void seq_publish(struct seq *s, struct kv *kv)
+{
+    for (uint32_t n = s->n_done / kv->block_tokens; s->n_public < n && s->n_public < s->n_key; s->n_public++)
+        kv_publish(kv, s->block[s->n_public], &s->key[s->n_public]);
+}
+
+void seq_release(struct seq *s, struct kv *kv)
+{
+    while (s->n_block)
+        kv_unref(kv, s->block[--s->n_block]);
+    s->n_run = s->n_done = s->n_public = 0;
+}

@@ -1,0 +1,109 @@
+/* seq.h -- one job on its way: waiting, reading its prompt, drawing, put back, ended.
+ *
+ * What is known of a sequence are its tokens: the prompt and what was drawn.  What the backend remembers are states in
+ * blocks.  Four counts say how far each is:
+ *
+ *   n_done    tokens whose states are surely in the blocks
+ *   n_run     the same once the step under way has succeeded                    n_done <= n_run
+ *   n_token   tokens the host knows                                             n_run <= n_token + n_ahead
+ *   n_ahead   1 when one more was drawn by the step under way                   n_token + n_ahead <= limit
+ *
+ * The host work is done where a sequence is made, on the submitter's thread: everything is sized and copied there. */
+#ifndef ENGINE_SEQ_H
+#define ENGINE_SEQ_H
+
+#include "engine/engine.h"
+#include "engine/kv.h"
+
+#include <stdatomic.h>
+
+struct turn;
+
+struct seq {
+    uint64_t id, client, deadline_ns;
+    void   (*event)(void *ctx, const struct event *ev);
+    void    *ctx;
+    atomic_bool cancelled;          /* set by any thread */
+
+    int32_t       *token;           /* [limit] */
+    uint32_t       n_token, n_prompt, limit;
+    const int32_t *stop;
+    uint32_t       n_stop;
+    bool           draws;           /* false: only the prompt is read */
+    struct draw    draw;            /* but for counter: as the next token is to be drawn */
+
+    /* Counts for the penalties, when one is on: an open hash table of places in `seen`. */
+    struct draw_seen *seen;
+    uint32_t         *seen_at, seen_mask;
+
+    uint32_t  n_run, n_done, n_ahead, ahead_row;
+    uint32_t *block, n_block;
+    struct sha256 *key, root;       /* of the full blocks of known tokens; n_key 0 for ever when nothing is cached */
+    uint32_t  n_key, n_public;      /* keys computed; leading blocks that were offered to the cache */
+    bool      cached;
+
+    bool      running, put_back;    /* it has its share of the steps; it had it before and lost it */
+    uint32_t  n_cached, age;        /* tokens not computed; steps since it was taken in */
+    uint64_t  queued_at, started_at, drawn_at;      /* 0: not yet */
+
+    struct seq  *next, *prev;       /* in its client's line */
+    struct seq  *chain;             /* in its slot of the table of live jobs */
+    struct turn *turn;
+};
+
+struct seq_room {
+    uint32_t context_max, block_tokens;
+    bool     cached;
+};
+
+/* The job must have been checked: ids in the vocabulary, a prompt that fits. */
+struct seq *seq_new(const struct job *j, const struct seq_room *room);
+void        seq_free(struct seq *s);
+
+/* A token was drawn: it is known now. */
+void seq_push(struct seq *s, int32_t token, struct sha256_run *h, uint32_t block_tokens);
+
+bool seq_stops_at(const struct seq *s, int32_t token);
+
+/* Rows it needs before it can draw: 1 for one that draws a token a step.  0: nothing, its last token is under way. */
+static inline uint32_t seq_need(const struct seq *s)
+{
+    uint32_t n = s->n_token + s->n_ahead;
+    return s->draws && n == s->limit ? 0 : n - s->n_run;
+}
+
+/* Whether the host must know the last token before the next can be drawn. */
+static inline bool seq_counts(const struct seq *s)
+{
+    return s->seen_mask != 0;
+}
+
+/* Blocks that n tokens take. */
+static inline uint32_t blocks_for(uint32_t n, uint32_t block_tokens)
+{
+    return n / block_tokens + (n % block_tokens != 0);
+}
+
+/* Blocks that it takes to draw its next token. */
+static inline uint32_t seq_blocks(const struct seq *s, uint32_t block_tokens)
+{
+    return blocks_for(s->n_token < s->limit ? s->n_token + 1 : s->limit, block_tokens);
+}
+
+/* Gives it the blocks that n tokens take; they must be available. */
+void seq_grow(struct seq *s, struct kv *kv, uint32_t n);
+
+/* Takes blocks from the cache while the next tokens' states lie there.  The last known token is always computed again:
+ * without it there is nothing to draw from.  Returns the tokens found. */
+uint32_t seq_match(struct seq *s, struct kv *kv);
+
+/* Blocks it would take from the cache that somebody holds, so that they cost nothing. */
+uint32_t seq_shared(const struct seq *s, const struct kv *kv);
+
+/* Makes the full blocks that are surely there findable. */
+void seq_publish(struct seq *s, struct kv *kv);
+
+/* Lets go of all blocks, the last first, so that of an idle sequence the end is evicted before the beginning. */
+void seq_release(struct seq *s, struct kv *kv);
+
+#endif

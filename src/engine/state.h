@@ -1,0 +1,70 @@
+/* state.h -- all that an engine is, for the files of this room and its tests.
+ *
+ * Three parties touch it.  The engine's thread owns everything but what stands under `lock`; submitters and those who
+ * ask for figures take the lock, for a few instructions; new jobs pass through the queue. */
+#ifndef ENGINE_STATE_H
+#define ENGINE_STATE_H
+
+#include "base/queue.h"
+#include "base/threads.h"
+#include "engine/cost.h"
+#include "engine/engine.h"
+#include "engine/kv.h"
+#include "engine/sample.h"
+#include "engine/seq.h"
+#include "engine/turns.h"
+
+/* One step's part for one sequence: n tokens behind `past` others. */
+struct step_row {
+    struct seq *seq;                /* NULL: it ended while the step was under way; what it draws is dropped */
+    uint32_t    past, n;
+    uint32_t    pick;               /* its place among the drawing rows, or KV_NONE */
+};
+
+/* A step from its plan to its landing, with room for the largest. */
+struct step {
+    struct step_row *row;           /* [seq_max] */
+    uint32_t         n_row, n_token, n_pick;
+    int32_t         *token;
+    uint32_t        *start, *past, *block, *pick;
+    struct draw     *how;
+    struct drawn    *drawn;
+    double           attended;
+    uint64_t         launched_at;
+    bool             failed;
+    struct err       err;
+};
+
+struct engine {
+    struct engine_opts  opts;       /* the zeroes filled in */
+    struct engine_plan  plan;
+    const struct model *model;
+    struct backend     *backend;
+    struct plan        *text;
+    bool                ahead;      /* the backend works while the host looks at the step before */
+    uint32_t            n_vocab, jobs_max;
+
+    struct kv           kv;
+    struct turns        turns;
+    struct cost_model   cost;
+    struct sampler     *sampler;    /* NULL: the backend draws */
+    struct sha256_run  *sha;
+    struct seq        **run;        /* [seq_max] the running, in the order they were taken */
+    uint32_t            n_run;
+    struct seq        **order;      /* [seq_max] for planning */
+    struct step         step[2], *flight;       /* flight: launched, not landed */
+    uint64_t            landed_at;
+    struct engine_stats count;      /* its own view of the figures */
+
+    struct queue   *jobs;
+    pthread_t       thread;
+    bool            started;
+
+    pthread_mutex_t     lock;       /* guards what follows */
+    struct seq        **table;      /* live jobs by id */
+    uint32_t            table_mask, n_live;
+    uint64_t            last_id, n_job, n_refused;
+    struct engine_stats published;
+};
+
+#endif

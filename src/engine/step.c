@@ -1,0 +1,188 @@
+/* step.c -- see step.h.
+ *
+ * With a backend that draws by itself and works while the host does something else, a step is launched before the one in
+ * flight has landed: rows that draw give the place of their last token in the draw before (-1-i) instead of its id.  A
+ * sequence that turns out to have ended leaves an empty row behind, and what that row draws is dropped.  Its blocks may
+ * be given away at once, since the backend keeps the order of the runs. */
+#include "engine/step.h"
+
+#include "base/mem.h"
+#include "engine/jobs.h"
+
+#include <stdlib.h>
+
+/* Rows of the table of blocks are as long as the longest sequence needs. */
+static uint32_t block_max(const struct engine_plan *p)
+{
+    return blocks_for(p->context_max, p->block_tokens);
+}
+
+uint64_t step_bytes(const struct engine_plan *p)
+{
+    uint64_t seq = sizeof(struct step_row) + 3 * sizeof(uint32_t) + sizeof(struct draw) + sizeof(struct drawn);
+    return p->seq_max * (seq + (uint64_t)block_max(p) * sizeof(uint32_t)) + p->token_max * sizeof(int32_t);
+}
+
+void step_init(struct step *step, const struct engine_plan *p)
+{
+    *step = (struct step){
+        .row = mem_array(p->seq_max, sizeof *step->row),
+        .token = mem_array(p->token_max, sizeof *step->token),
+        .start = mem_array((size_t)p->seq_max + 1, sizeof *step->start),
+        .past = mem_array(p->seq_max, sizeof *step->past),
+        .block = mem_array(p->seq_max, block_max(p) * sizeof *step->block),
+        .pick = mem_array(p->seq_max, sizeof *step->pick),
+        .how = mem_array(p->seq_max, sizeof *step->how),
+        .drawn = mem_array(p->seq_max, sizeof *step->drawn),
+    };
+}
+
+void step_drop(struct step *step)
+{
+    free(step->row);
+    free(step->token);
+    free(step->start);
+    free(step->past);
+    free(step->block);
+    free(step->pick);
+    free(step->how);
+    free(step->drawn);
+    *step = (struct step){0};
+}
+
+/* ---- launching ------------------------------------------------------------------------------------------------------- */
+
+static void add_draw(struct step *step, struct step_row *r)
+{
+    struct seq *s = r->seq;
+    r->pick = step->n_pick;
+    step->pick[step->n_pick] = step->n_token - 1;
+    step->how[step->n_pick] = s->draw;
+    step->how[step->n_pick].counter = s->n_token + s->n_ahead - s->n_prompt;
+    s->ahead_row = step->n_pick++;
+    s->n_ahead++;
+}
+
+static void add_tokens(struct step *step, const struct step_row *r)
+{
+    const struct seq *s = r->seq;
+    for (uint32_t i = r->past; i < r->past + r->n; i++)
+        step->token[step->n_token++] = i < s->n_token ? s->token[i] : -1 - (int32_t)s->ahead_row;
+    step->attended += cost_attended(r->past, r->n);
+}
+
+static struct batch build(struct engine *g, struct step *step)
+{
+    uint32_t width = 0;
+    step->n_token = step->n_pick = 0;
+    step->attended = 0;
+    for (uint32_t i = 0; i < step->n_row; i++) {
+        struct step_row *r = &step->row[i];
+        seq_grow(r->seq, &g->kv, r->past + r->n);
+        width = r->seq->n_block > width ? r->seq->n_block : width;
+    }
+    for (uint32_t i = 0; i < step->n_row; i++) {
+        struct step_row *r = &step->row[i];
+        struct seq      *s = r->seq;
+        bool             last = r->n == seq_need(s);
+        step->start[i] = step->n_token;
+        step->past[i] = r->past;
+        memcpy(step->block + (size_t)i * width, s->block, s->n_block * sizeof *s->block);
+        memset(step->block + (size_t)i * width + s->n_block, 0, (width - s->n_block) * sizeof *s->block);
+        add_tokens(step, r);
+        r->pick = KV_NONE;
+        if (last && s->draws)
+            add_draw(step, r);
+        s->n_run += r->n;
+    }
+    step->start[step->n_row] = step->n_token;
+    return (struct batch){
+        .n_token = step->n_token, .n_seq = step->n_row, .n_pick = step->n_pick, .token = step->token,
+        .start = step->start, .past = step->past, .block = step->block, .block_max = width, .pick = step->pick,
+    };
+}
+
+void step_launch(struct engine *g, struct step *step)
+{
+    struct batch         in = build(g, step);
+    struct engine_stats *c = &g->count;
+    c->n_step++;
+    c->tokens_computed += step->n_token;
+    c->step_rows = step->n_token;
+    c->step_seqs = step->n_row;
+    c->step_rows_max = step->n_token > c->step_rows_max ? step->n_token : c->step_rows_max;
+    step->launched_at = clock_ns(g->opts.clock);
+    step->failed = !g->opts.type->run(g->text, &in, &step->err);
+    /* A draw of nothing too, when steps overlap: each step is waited for by its draw. */
+    if (!step->failed && !g->sampler && (step->n_pick || g->ahead))
+        step->failed = !g->opts.type->draw(g->text, step->how, step->drawn, &step->err);
+}
+
+/* ---- landing --------------------------------------------------------------------------------------------------------- */
+
+/* A row whose logits are no good fails alone: its token is -1 then, as one that a backend could not draw. */
+static void draw_here(struct engine *g, struct step *step)
+{
+    const float *logits = step->n_pick ? g->opts.type->result(g->text, "logits") : NULL;
+    for (uint32_t i = 0; i < step->n_pick; i++)
+        if (!sample(g->sampler, logits + (size_t)i * g->n_vocab, &step->how[i], &step->drawn[i]))
+            step->drawn[i].token = -1;
+}
+
+/* The job's next token has come. */
+static void deliver(struct engine *g, struct seq *s, const struct drawn *d)
+{
+    struct event ev = {.kind = EVENT_TOKEN, .drawn = d, .n_prompt = s->n_prompt, .n_cached = s->n_cached};
+    s->n_ahead--;
+    if (!s->drawn_at)
+        s->drawn_at = g->landed_at;
+    seq_push(s, d->token, g->sha, g->plan.block_tokens);
+    ev.n_drawn = s->n_token - s->n_prompt;
+    g->count.tokens_drawn++;
+    s->event(s->ctx, &ev);
+    if (seq_stops_at(s, d->token))
+        jobs_end(g, s, END_STOP, NULL);
+    else if (s->n_token == s->limit)
+        jobs_end(g, s, END_LENGTH, NULL);
+}
+
+static void land_row(struct engine *g, const struct step *step, const struct step_row *r)
+{
+    struct seq *s = r->seq;
+    if (!s)
+        return;
+    if (step->failed) {
+        jobs_end(g, s, END_FAILED, &step->err);
+        return;
+    }
+    const struct drawn *d = r->pick == KV_NONE ? NULL : &step->drawn[r->pick];
+    s->n_done = r->past + r->n;
+    seq_publish(s, &g->kv);
+    if (d && (d->token < 0 || (uint32_t)d->token >= g->n_vocab)) {
+        struct err e;
+        err_set(&e, ERR_INTERNAL, "the model gave logits that are not numbers");
+        jobs_end(g, s, END_FAILED, &e);
+    } else if (d)
+        deliver(g, s, d);
+    else if (!s->draws && s->n_done == s->n_prompt)
+        jobs_end(g, s, END_LENGTH, NULL);
+}
+
+void step_land(struct engine *g)
+{
+    struct step *step = g->flight;
+    if (!step->failed && g->sampler)
+        draw_here(g, step);
+    else if (!step->failed && g->ahead)
+        step->failed = !g->opts.type->wait(g->text, &step->err);
+    g->flight = NULL;
+    uint64_t now = clock_ns(g->opts.clock), from = step->launched_at > g->landed_at ? step->launched_at : g->landed_at;
+    g->landed_at = now;
+    g->count.step_ns = now - from;
+    g->count.busy_ns += now - from;
+    if (!step->failed)
+        cost_learn(&g->cost, step->n_token, step->attended, (double)(now - from));
+    for (uint32_t i = 0; i < step->n_row; i++)
+        land_row(g, step, &step->row[i]);
+    step->n_row = 0;
+}

@@ -1,0 +1,456 @@
+/* fake.c -- see fake.h. */
+#include "fake.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+struct fake fake;
+
+struct slot {
+    uint64_t hash;
+    uint32_t pos;
+};
+
+struct backend {
+    struct slot *slot;
+    uint32_t     n_block, block_tokens;
+};
+
+struct flight {
+    struct drawn *out;
+    uint64_t      done_at;
+    struct drawn  drawn[64];
+    uint32_t      n;
+};
+
+struct plan {
+    struct backend *b;
+    uint32_t        n_pick, seq_max;
+    float          *logits;
+    int32_t         last[64];       /* the draw before */
+    struct flight   flight[2];
+    uint32_t        n_flight;
+    struct sampler *sampler;
+};
+
+/* ---- what tokens mean ------------------------------------------------------------------------------------------------ */
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t x[2] = {a, b};
+    return hash64(x, sizeof x, 7);
+}
+
+static void make_logits(uint64_t seen, float *out)
+{
+    for (uint32_t i = 0; i < FAKE_VOCAB; i++)
+        out[i] = (float)(mix(seen, i) >> 40) / (float)(1 << 22) - 2.0f;
+}
+
+struct draw greedy(void)
+{
+    return (struct draw){.top_p = 1, .repeat = 1};
+}
+
+static uint32_t count_seen(const struct job *j, const int32_t *out, uint32_t n, struct draw_seen *seen)
+{
+    uint32_t n_seen = 0;
+    for (int32_t t = 0; t < FAKE_VOCAB; t++) {
+        struct draw_seen s = {.token = t};
+        for (uint32_t i = 0; i < j->n_token; i++)
+            s.prompt += j->token[i] == t;
+        for (uint32_t i = 0; i < n; i++)
+            s.answer += out[i] == t;
+        if (s.prompt || s.answer)
+            seen[n_seen++] = s;
+    }
+    return n_seen;
+}
+
+uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32_t n_max)
+{
+    struct sampler  *sampler = sample_new(FAKE_VOCAB);
+    struct draw_seen seen[FAKE_VOCAB];
+    float            logits[FAKE_VOCAB];
+    uint64_t         hash = 0, all = 0;
+    uint32_t         n = 0, pos = 0;
+    for (; pos < j->n_token; pos++) {
+        hash = mix(hash, (uint64_t)j->token[pos]);
+        all += mix(hash, pos);
+    }
+    while (n < n_max && n < j->tokens_max && pos < context) {
+        struct draw  d = j->draw;
+        struct drawn drawn;
+        d.counter = n;
+        d.seen = seen;
+        d.n_seen = count_seen(j, out, n, seen);
+        make_logits(all, logits);
+        assert_true(sample(sampler, logits, &d, &drawn));
+        out[n++] = drawn.token;
+        hash = mix(hash, (uint64_t)drawn.token);
+        all += mix(hash, pos++);
+        bool stops = false;
+        for (uint32_t i = 0; i < j->n_stop; i++)
+            stops |= j->stop[i] == drawn.token;
+        if (stops)
+            break;
+    }
+    sample_free(sampler);
+    return n;
+}
+
+/* ---- the backend ----------------------------------------------------------------------------------------------------- */
+
+static bool b_open(struct backend **out, const struct backend_opts *o, struct err *e)
+{
+    (void)o;
+    (void)e;
+    *out = mem_new(sizeof **out);
+    return true;
+}
+
+static void b_close(struct backend *b)
+{
+    free(b->slot);
+    free(b);
+}
+
+static bool b_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e)
+{
+    (void)b;
+    (void)p;
+    (void)e;
+    *out = (struct cost){.weight_bytes = 1000000, .block_bytes = 1000, .scratch_bytes = o->token_max * 100};
+    return true;
+}
+
+static bool b_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n,
+                    struct err *e)
+{
+    (void)b, (void)m, (void)w, (void)part, (void)n, (void)e;
+    return true;
+}
+
+static bool b_reserve(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e)
+{
+    (void)m, (void)e;
+    b->n_block = n;
+    b->block_tokens = o->block_tokens;
+    b->slot = mem_array((size_t)n * o->block_tokens, sizeof *b->slot);
+    return true;
+}
+
+static bool b_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out,
+                      struct err *e)
+{
+    (void)p, (void)e;
+    CHECK(o->pick_max <= 64);
+    struct plan *pl = mem_new(sizeof *pl);
+    *pl = (struct plan){.b = b, .seq_max = o->seq_max, .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4),
+                        .sampler = sample_new(FAKE_VOCAB)};
+    *out = pl;
+    return true;
+}
+
+static void b_plan_free(struct plan *pl)
+{
+    assert_int_equal(pl->n_flight, 0);
+    sample_free(pl->sampler);
+    free(pl->logits);
+    free(pl);
+}
+
+static struct slot *slot_at(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t pos)
+{
+    uint32_t bt = pl->b->block_tokens, b = in->block[s * in->block_max + pos / bt];
+    assert_true(pos / bt < in->block_max);
+    assert_true(b < pl->b->n_block);
+    return &pl->b->slot[b * bt + pos % bt];
+}
+
+/* Writes the sequence's new slots; with `garbage`, what a failed run may leave there. */
+static void write_slots(const struct plan *pl, const struct batch *in, uint32_t s, bool garbage)
+{
+    uint32_t n = in->start[s + 1] - in->start[s], bt = pl->b->block_tokens;
+    uint64_t hash = in->past[s] ? slot_at(pl, in, s, in->past[s] - 1)->hash : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t     pos = in->past[s] + i;
+        int32_t      token = in->token[in->start[s] + i];
+        struct slot *x = slot_at(pl, in, s, pos);
+        if (fake.kv) {
+            const struct kv_block *k = &fake.kv->block[in->block[s * in->block_max + pos / bt]];
+            assert_int_equal(k->ref, 1);
+            assert_false(k->published);
+        }
+        if (token < 0)
+            token = pl->last[-1 - token];
+        assert_in_range(token, 0, FAKE_VOCAB - 1);
+        hash = mix(hash, (uint64_t)token);
+        *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos};
+    }
+}
+
+static uint64_t read_slots(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t n)
+{
+    uint64_t all = 0;
+    for (uint32_t pos = 0; pos < n; pos++) {
+        const struct slot *x = slot_at(pl, in, s, pos);
+        assert_int_equal(x->pos, pos);
+        all += mix(x->hash, pos);
+    }
+    return all;
+}
+
+uint64_t fake_cost(uint32_t rows, double attended)
+{
+    return fake.step_cost + fake.row_cost * rows + (uint64_t)((double)fake.reach_cost * attended / 1000);
+}
+
+static void spend(const struct plan *pl, const struct batch *in)
+{
+    double   attended = 0, drawing = 0, furthest = 0;
+    uint32_t draws = 0;
+    fake.reads = 0;
+    for (uint32_t s = 0; s < in->n_seq; s++) {
+        uint32_t n = in->start[s + 1] - in->start[s];
+        double   a = cost_attended(in->past[s], n);
+        attended += a;
+        furthest = in->past[s] + n > furthest ? in->past[s] + n : furthest;
+        drawing += n == 1 ? a : 0;
+        draws += n == 1;
+        fake.reads += n > 1 ? n : 0;
+    }
+    fake.rows = in->n_token;
+    fake.n_run++;
+    uint64_t cost = fake_cost(in->n_token, attended);
+    if (fake.check_time) {
+        double least = 1.5 * (double)fake_cost(draws ? draws : 1, drawing);
+        double most = least > (double)fake.budget_ns ? least : (double)fake.budget_ns;
+        double row = (double)fake.row_cost + (double)fake.reach_cost * furthest / 1000;
+        assert_true((double)cost <= most + row);
+    }
+    fake.device_free = (fake.device_free > fake.now ? fake.device_free : fake.now) + cost;
+    (void)pl;
+}
+
+static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
+{
+    bool fails = fake.fail_in && --fake.fail_in == 0;
+    assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= in->n_seq);
+    for (uint32_t s = 0; s < in->n_seq; s++)
+        write_slots(pl, in, s, fails);
+    if (fails)
+        return err_set(e, ERR_INTERNAL, "the fake backend fails on demand");
+    for (uint32_t i = 0, s = 0; i < in->n_pick; i++) {
+        while (in->start[s + 1] <= in->pick[i])
+            s++;
+        make_logits(read_slots(pl, in, s, in->past[s] + in->pick[i] - in->start[s] + 1),
+                    pl->logits + (size_t)i * FAKE_VOCAB);
+    }
+    pl->n_pick = in->n_pick;
+    spend(pl, in);
+    return true;
+}
+
+static bool run_now(struct plan *pl, const struct batch *in, struct err *e)
+{
+    bool ok = b_run(pl, in, e);
+    fake.now = fake.device_free > fake.now ? fake.device_free : fake.now;
+    return ok;
+}
+
+static const float *b_result(struct plan *pl, const char *name)
+{
+    assert_string_equal(name, "logits");
+    return pl->logits;
+}
+
+static bool draw_now(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
+{
+    (void)e;
+    for (uint32_t i = 0; i < pl->n_pick; i++)
+        assert_true(sample(pl->sampler, pl->logits + (size_t)i * FAKE_VOCAB, &how[i], &out[i]));
+    return true;
+}
+
+/* The tokens exist on the device at once, and on the host only after wait(). */
+static bool draw_later(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
+{
+    assert_true(pl->n_flight < 2);
+    struct flight *f = &pl->flight[pl->n_flight++];
+    f->out = out;
+    f->n = pl->n_pick;
+    f->done_at = fake.device_free;
+    bool ok = draw_now(pl, how, f->drawn, e);
+    for (uint32_t i = 0; i < f->n; i++) {
+        pl->last[i] = f->drawn[i].token;
+        out[i].token = INT32_MIN;
+    }
+    return ok;
+}
+
+static bool b_wait(struct plan *pl, struct err *e)
+{
+    (void)e;
+    assert_true(pl->n_flight > 0);
+    struct flight *f = &pl->flight[0];
+    memcpy(f->out, f->drawn, f->n * sizeof f->drawn[0]);
+    fake.now = f->done_at > fake.now ? f->done_at : fake.now;
+    pl->flight[0] = pl->flight[1];
+    pl->n_flight--;
+    return true;
+}
+
+#define COMMON .open = b_open, .close = b_close, .size = b_size, .adopt = b_adopt, .reserve = b_reserve, \
+               .compile = b_compile, .plan_free = b_plan_free
+const struct backend_type fake_host = {.name = "host", .about = "fake", COMMON, .run = run_now, .result = b_result};
+const struct backend_type fake_device = {.name = "device", .about = "fake", COMMON, .run = b_run, .draw = draw_later,
+                                         .wait = b_wait};
+const struct backend_type fake_draws = {.name = "draws", .about = "fake", COMMON, .run = run_now, .draw = draw_now};
+
+/* ---- around it ------------------------------------------------------------------------------------------------------- */
+
+void fake_reset(void)
+{
+    fake = (struct fake){.now = 1000, .step_cost = 5000000, .row_cost = 1000000, .reach_cost = 500000};
+}
+
+static uint64_t fake_now(void *ctx)
+{
+    (void)ctx;
+    return fake.now;
+}
+
+struct clock fake_clock(void)
+{
+    return (struct clock){.ns = fake_now};
+}
+
+struct model *fake_model(uint32_t context)
+{
+    struct model *m = mem_new(sizeof *m);
+    float         one[FAKE_VOCAB] = {1};
+    m->info = (struct model_info){.arch = "fake", .n_vocab = FAKE_VOCAB, .context = context};
+    m->bundle = bundle_new(0, 1);
+    m->text = bundle_prog(m->bundle, "text");
+    wt  w = bundle_const(m->bundle, one, FAKE_VOCAB);
+    val x = EMIT(m->text, embed, .in = {prog_tokens(m->text)}, .w = {w}, .embed = {.scale = 1});
+    x = EMIT(m->text, pick, .in = {x});
+    prog_out(m->text, "logits", EMIT(m->text, linear, .in = {x}, .w = {w}));
+    struct err e;
+    if (!prog_end(m->text, &e))
+        fail_msg("%s", e.text);
+    return m;
+}
+
+void fake_model_free(struct model *m)
+{
+    bundle_free(m->bundle);
+    free(m);
+}
+
+struct engine *fake_engine(const struct model *m, const struct engine_opts *o)
+{
+    struct engine *g;
+    struct err     e;
+    if (!engine_open(&g, m, o, &e))
+        fail_msg("%s", e.text);
+    fake.kv = &g->kv;
+    return g;
+}
+
+uint32_t fake_random(uint64_t *state, uint32_t n)
+{
+    *state += 0x9E3779B97F4A7C15u;
+    return (uint32_t)((mix(*state, 1) >> 32) * n >> 32);
+}
+
+void asked_event(void *ctx, const struct event *ev)
+{
+    struct asked *a = ctx;
+    assert_int_equal(a->n_end, 0);
+    a->n_cached = ev->n_cached;
+    if (ev->kind == EVENT_STARTED) {
+        assert_int_equal(a->n_start++, 0);
+        a->started_step = fake.n_run;
+    } else if (ev->kind == EVENT_TOKEN) {
+        assert_int_equal(a->n_start, 1);
+        if (a->got && a->n_got < a->room)
+            a->got[a->n_got] = ev->drawn->token;
+        a->n_got++;
+        assert_int_equal(ev->n_drawn, a->n_got);
+    } else {
+        a->n_end++;
+        a->reason = ev->reason;
+        if (ev->reason == END_FAILED)
+            a->err = *ev->err;
+        assert_int_equal(ev->n_prompt, a->job.n_token);
+        assert_int_equal(ev->n_drawn, a->n_got);
+    }
+}
+
+void asked_submit(struct engine *g, struct asked *a)
+{
+    struct err e;
+    a->job.event = asked_event;
+    a->job.ctx = a;
+    a->asked_step = fake.n_run;
+    if (!engine_submit(g, &a->job, &a->id, &e))
+        fail_msg("%s", e.text);
+}
+
+/* ---- the pool's books ------------------------------------------------------------------------------------------------ */
+
+static uint32_t held_by_running(const struct engine *g, uint32_t b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_run; i++)
+        for (uint32_t k = 0; k < g->run[i]->n_block; k++)
+            n += g->run[i]->block[k] == b;
+    return n;
+}
+
+static void check_list(const struct kv *kv, const struct kv_list *l, bool published)
+{
+    uint32_t n = 0, prev = KV_NONE;
+    for (uint32_t b = l->first; b != KV_NONE; prev = b, b = kv->block[b].next, n++) {
+        assert_int_equal(kv->block[b].prev, prev);
+        assert_int_equal(kv->block[b].ref, 0);
+        assert_int_equal(kv->block[b].published, published);
+    }
+    assert_int_equal(l->last, prev);
+    assert_int_equal(l->n, n);
+}
+
+void fake_check_blocks(const struct engine *g)
+{
+    const struct kv *kv = &g->kv;
+    uint32_t         used = 0, held = 0, sum = 0;
+    check_list(kv, &kv->spare, false);
+    check_list(kv, &kv->idle, true);
+    for (uint32_t b = 0; b < kv->n_block; b++) {
+        used += kv->block[b].ref > 0;
+        sum += kv->block[b].ref;
+        if (kv->block[b].ref > 1)
+            assert_int_equal(kv->block[b].ref, held_by_running(g, b));
+        if (kv->block[b].published)
+            assert_int_equal(kv_find(kv, &kv->block[b].key), b);
+    }
+    assert_int_equal(used + kv->spare.n + kv->idle.n, kv->n_block);
+    for (uint32_t i = 0; i < g->n_run; i++) {
+        const struct seq *s = g->run[i];
+        held += s->n_block;
+        assert_int_equal(s->n_block, blocks_for(s->n_run, kv->block_tokens));
+        for (uint32_t k = 0; k < s->n_block; k++) {
+            assert_true(kv->block[s->block[k]].ref > 0);
+            /* Only the blocks that hold surely computed tokens may be seen by others. */
+            if (kv->block[s->block[k]].published)
+                assert_true((k + 1) * kv->block_tokens <= s->n_done);
+        }
+    }
+    assert_int_equal(sum, held);
+}

@@ -1,0 +1,66 @@
+/* fake.h -- a backend without arithmetic, a clock without time, and what each job ought to get.
+ *
+ * The backend keeps in each slot of its blocks a hash of all tokens up to that one, made from the slot before, and the
+ * logits of a row come from all slots that the row can see.  So a wrong table of blocks, a stale or overwritten block, a
+ * wrong past or a wrong token all end in wrong tokens; the oracle computes the right ones from the token list alone. */
+#ifndef TEST_ENGINE_FAKE_H
+#define TEST_ENGINE_FAKE_H
+
+#include "engine/state.h"
+
+enum { FAKE_VOCAB = 61 };
+
+struct fake {
+    uint64_t now;                               /* the clock */
+    uint64_t device_free;                       /* when the device is done with all it was given */
+    uint64_t step_cost, row_cost, reach_cost;   /* ns; reach_cost a thousandth of one for each attended token */
+    uint64_t budget_ns;                         /* with check_time: no step may take longer, but for one row */
+    bool     check_time;
+    uint32_t fail_in;                           /* the run that fails, counted down; 0: none */
+    uint32_t n_run;                             /* runs so far */
+    uint32_t rows, reads;                       /* of the last run: all; of sequences with more than one row */
+    const struct kv *kv;                        /* of the engine, to see who may write where */
+};
+
+extern struct fake fake;                        /* one engine at a time: backend functions take no context */
+
+extern const struct backend_type fake_host;     /* the host draws */
+extern const struct backend_type fake_device;   /* it draws by itself and works ahead */
+extern const struct backend_type fake_draws;    /* it draws by itself, and is done when it returns */
+
+void         fake_reset(void);
+struct clock fake_clock(void);
+uint64_t     fake_cost(uint32_t rows, double attended);
+
+/* A model for it, of `context` tokens. */
+struct model *fake_model(uint32_t context);
+void          fake_model_free(struct model *m);
+
+/* Opens an engine; fails the test when it cannot. */
+struct engine *fake_engine(const struct model *m, const struct engine_opts *o);
+
+/* What the job draws when it is alone: at most n_max tokens.  Returns how many, its stop ids and tokens_max honoured. */
+uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32_t n_max);
+
+/* The counts, lists and tables of the pool agree with each other and with what the running hold. */
+void fake_check_blocks(const struct engine *g);
+
+/* Numbers for tests: the same every time. */
+uint32_t fake_random(uint64_t *state, uint32_t n);      /* 0 .. n-1 */
+
+/* A job that remembers what it got. */
+struct asked {
+    struct job      job;
+    uint64_t        id;
+    uint32_t        n_start, n_end, n_got, n_cached;
+    enum end_reason reason;
+    struct err      err;
+    int32_t        *got;            /* [room] borrowed from the caller; NULL: only counted */
+    uint32_t        room;
+    uint64_t        started_step, asked_step;           /* runs of the backend by then */
+};
+void asked_event(void *ctx, const struct event *ev);
+void asked_submit(struct engine *g, struct asked *a);   /* fills in event and ctx; fails the test when refused */
+struct draw greedy(void);
+
+#endif
