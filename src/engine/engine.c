@@ -144,7 +144,7 @@ bool engine_step(struct engine *g)
         step_land(g);
     if (step->n_row) {
         g->flight = step;
-        if (!g->ahead)
+        if (!g->ahead || step->failed)
             step_land(g);
     }
     CHECK(did || (g->n_run == 0 && g->turns.n_waiting == 0));

@@ -295,14 +295,14 @@ static bool draw_later(struct plan *pl, const struct draw how[], struct drawn ou
 
 static bool b_wait(struct plan *pl, struct err *e)
 {
-    (void)e;
+    bool fails = fake.fail_wait_in && --fake.fail_wait_in == 0;
     assert_true(pl->n_flight > 0);
     struct flight *f = &pl->flight[0];
     memcpy(f->out, f->drawn, f->n * sizeof f->drawn[0]);
     fake.now = f->done_at > fake.now ? f->done_at : fake.now;
     pl->flight[0] = pl->flight[1];
     pl->n_flight--;
-    return true;
+    return !fails || err_set(e, ERR_INTERNAL, "the fake backend fails on demand, late");
 }
 
 #define COMMON .open = b_open, .close = b_close, .size = b_size, .adopt = b_adopt, .reserve = b_reserve, \

@@ -1,0 +1,270 @@
+/* test_sim.c -- thousands of jobs at random against the fake backend, and after every step the question whether the books
+ * are right.  Each answer must be what the job would have got alone. */
+#include "fake.h"
+
+#include "base/mem.h"
+#include "engine/jobs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum {
+    JOBS = 10000, TEXTS = 6, CONTEXT = 320, ANSWER = 60, CLIENTS = 7,
+    STILL_MAX = 60,                 /* steps for which a running job may get nothing */
+    WAIT_MAX = 3000,                /* steps until a job has ended, whatever happens around it */
+};
+
+struct plan_of_sim {
+    const char                *name;
+    const struct backend_type *type;
+    uint64_t memory_bytes;          /* 0: plenty */
+    uint32_t block_tokens, jobs;
+    bool     no_cache, failures;
+};
+
+struct live {
+    struct asked asked;
+    int32_t      prompt[CONTEXT], got[ANSWER];
+    int32_t      stop[2];
+    struct draw_bias bias[3];
+    uint64_t     moved_step;        /* when it last got something */
+    uint32_t     moved_to;
+    bool         cancelled, done;
+};
+
+struct sim {
+    const struct plan_of_sim *plan;
+    struct engine *g;
+    uint64_t       random;
+    int32_t        text[TEXTS][CONTEXT];
+    struct live   *live;
+    uint32_t       n_live;          /* live[0 .. n_live) were submitted */
+    uint64_t       steps, oracle_tokens, put_back, shared, overlap;
+};
+
+static uint32_t any(struct sim *x, uint32_t n)
+{
+    return fake_random(&x->random, n);
+}
+
+static struct draw any_draw(struct sim *x, struct live *l)
+{
+    struct draw d = greedy();
+    d.seed = any(x, 1000);
+    if (any(x, 2))
+        d.temperature = 0.2f + (float)any(x, 10) / 5;
+    if (any(x, 4) == 0)
+        d.top_k = (int32_t)(1 + any(x, 20));
+    if (any(x, 4) == 0)
+        d.top_p = 0.5f + (float)any(x, 50) / 100;
+    if (any(x, 4) == 0)
+        d.min_p = (float)any(x, 30) / 100;
+    if (any(x, 6) == 0) {
+        d.repeat = 0.8f + (float)any(x, 10) / 10;
+        d.presence = (float)any(x, 10) / 10;
+        d.frequency = (float)any(x, 10) / 10;
+    }
+    for (d.n_bias = any(x, 8) ? 0 : 1 + any(x, 3); l->bias[2].token == 0 && d.bias == NULL && d.n_bias;)
+        d.bias = l->bias;
+    for (uint32_t i = 0; i < d.n_bias; i++)
+        l->bias[i] = (struct draw_bias){(int32_t)any(x, FAKE_VOCAB), (float)any(x, 9) - 4};
+    return d;
+}
+
+/* The beginning of one of a few texts, and something of its own behind it. */
+static void submit_one(struct sim *x)
+{
+    struct live *l = &x->live[x->n_live++];
+    uint32_t     shared = any(x, 3) ? any(x, 200) : 0, own = 1 + any(x, 40), text = any(x, TEXTS);
+    memcpy(l->prompt, x->text[text], shared * sizeof l->prompt[0]);
+    for (uint32_t i = 0; i < own; i++)
+        l->prompt[shared + i] = any(x, 4) ? (int32_t)any(x, FAKE_VOCAB) : x->text[text][shared + i];
+    l->stop[0] = (int32_t)any(x, FAKE_VOCAB);
+    l->stop[1] = (int32_t)any(x, FAKE_VOCAB);
+    l->asked = (struct asked){
+        .job = {.token = l->prompt, .n_token = shared + own, .tokens_max = any(x, 12) ? 1 + any(x, ANSWER - 1) : 0,
+                .stop = l->stop, .n_stop = any(x, 2) ? any(x, 3) : 0, .draw = any_draw(x, l),
+                .client = any(x, 2) ? 0 : any(x, CLIENTS), .salt = any(x, 10) ? STR("") : STR("other"),
+                .deadline_ns = any(x, 30) ? 0 : fake.now + 1 + any(x, 2000000000)},
+        .got = l->got, .room = ANSWER,
+    };
+    l->moved_step = x->steps;
+    asked_submit(x->g, &l->asked);
+}
+
+/* What a job got is what the oracle says, as far as it got. */
+static void check_answer(struct sim *x, struct live *l)
+{
+    int32_t  want[ANSWER];
+    uint32_t n = fake_oracle(&l->asked.job, CONTEXT, want, ANSWER), got = l->asked.n_got;
+    bool     stops = false;
+    assert_int_equal(l->asked.n_end, 1);
+    assert_true(got <= n);
+    assert_memory_equal(l->got, want, got * sizeof want[0]);
+    x->oracle_tokens += got;
+    for (uint32_t i = 0; n && i < l->asked.job.n_stop; i++)
+        stops |= l->stop[i] == want[n - 1];
+    switch (l->asked.reason) {
+    case END_STOP:
+        assert_true(got == n && stops);
+        break;
+    case END_LENGTH:
+        assert_true(got == n && !stops);
+        break;
+    case END_CANCELLED:
+        assert_true(l->cancelled);
+        break;
+    case END_TIMEOUT:
+        assert_true(l->asked.job.deadline_ns && l->asked.job.deadline_ns <= fake.now);
+        break;
+    case END_FAILED:
+        assert_true(x->plan->failures);
+        break;
+    }
+    l->done = true;
+}
+
+static struct live *live_of(struct sim *x, const struct seq *s)
+{
+    struct asked *a = s->ctx;
+    assert_int_equal(a->id, s->id);
+    assert_in_range((uintptr_t)a, (uintptr_t)x->live, (uintptr_t)(x->live + x->n_live));
+    return (struct live *)(void *)a;
+}
+
+static void check_progress(struct sim *x)
+{
+    for (uint32_t i = 0; i < x->g->n_run; i++) {
+        const struct seq *s = x->g->run[i];
+        struct live      *l = live_of(x, s);
+        uint32_t          at = s->n_run + s->n_token;
+        if (at != l->moved_to) {
+            l->moved_to = at;
+            l->moved_step = x->steps;
+        }
+        assert_true(x->steps - l->moved_step < STILL_MAX);
+        x->overlap += s->n_ahead;
+    }
+    for (uint32_t i = 0; i < x->n_live; i++) {
+        struct live *l = &x->live[i];
+        if (l->asked.n_end && !l->done)
+            check_answer(x, l);
+        if (!l->done) {
+            if (!l->asked.n_start)
+                l->moved_step = x->steps;
+            assert_true(fake.n_run - l->asked.asked_step < WAIT_MAX);
+        }
+    }
+}
+
+/* The jobs whose answers were checked are forgotten from the front, so that looking at all stays cheap. */
+static void step(struct sim *x)
+{
+    bool more = engine_step(x->g);
+    x->steps++;
+    struct engine_stats s;
+    engine_stats(x->g, &s);
+    assert_true(s.running <= x->g->plan.seq_max);
+    assert_true(s.step_rows <= x->g->plan.token_max);
+    assert_int_equal(s.blocks, x->g->kv.n_block);
+    fake_check_blocks(x->g);
+    check_progress(x);
+    if (!more)
+        assert_int_equal(s.running + s.waiting, 0);
+}
+
+static void run_sim(const struct plan_of_sim *plan)
+{
+    struct model      *m = fake_model(CONTEXT);
+    struct engine_opts o = {.type = plan->type, .clock = fake_clock(), .seq_max = 12, .token_max = 128,
+                            .memory_bytes = plan->memory_bytes ? plan->memory_bytes : 64 << 20,
+                            .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT};
+    struct sim x = {.plan = plan, .random = 42};
+    fake_reset();
+    fake.budget_ns = 100000000;
+    x.g = fake_engine(m, &o);
+    enum { BATCH = 250 };
+    x.live = mem_array(BATCH, sizeof *x.live);
+    for (uint32_t t = 0; t < TEXTS; t++)
+        for (uint32_t i = 0; i < CONTEXT; i++)
+            x.text[t][i] = (int32_t)any(&x, FAKE_VOCAB);
+    struct engine_stats s = {0};
+    for (uint32_t done = 0; done < plan->jobs; done += BATCH) {
+        x.n_live = 0;
+        memset(x.live, 0, BATCH * sizeof *x.live);
+        /* Waves: some batches trickle in, some come at once. */
+        uint32_t often = 1 + any(&x, 6);
+        while (x.n_live < BATCH) {
+            fake.check_time = x.steps > 100;
+            if (s.waiting < 200 && any(&x, often) == 0)
+                for (uint32_t n = 1 + any(&x, 4); n && x.n_live < BATCH; n--)
+                    submit_one(&x);
+            if (x.n_live && any(&x, 10) == 0) {
+                struct live *l = &x.live[any(&x, x.n_live)];
+                l->cancelled = !l->asked.n_end;
+                engine_cancel(x.g, l->asked.id);
+            }
+            if (plan->failures && any(&x, 50) == 0)
+                *(any(&x, 2) ? &fake.fail_in : &fake.fail_wait_in) = 1;
+            step(&x);
+            engine_stats(x.g, &s);
+        }
+        do
+            step(&x);
+        while (engine_stats(x.g, &s), s.running + s.waiting);
+        for (uint32_t i = 0; i < BATCH; i++)
+            assert_true(x.live[i].done);
+        assert_int_equal(s.blocks_used, 0);
+    }
+    assert_int_equal(s.n_job, plan->jobs);
+    assert_int_equal(s.n_end, plan->jobs);
+    print_message("%-23s %4u blocks %5lu jobs %7lu steps %7lu drawn %8lu computed %7lu cached %6lu put back %6lu evicted "
+                  "%4lu cancelled %4lu failed\n",
+                  plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn, s.tokens_computed, s.tokens_cached, s.n_preempted,
+                  s.evicted_blocks, s.n_cancelled, s.n_failed);
+    assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
+    if (plan->memory_bytes)
+        assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
+    assert_true(plan->no_cache ? s.tokens_cached == 0 : s.tokens_cached > s.tokens_drawn / 10);
+    assert_true(plan->failures ? s.n_failed > 0 : s.n_failed == 0);
+    if (x.g->ahead)
+        assert_true(x.overlap > s.tokens_drawn / 2);
+    engine_close(x.g);
+    free(x.live);
+    fake_model_free(m);
+}
+
+#define SIM(test, ...) \
+    static void test(void **state) \
+    { \
+        (void)state; \
+        run_sim(&(struct plan_of_sim){.name = #test, __VA_ARGS__}); \
+    }
+
+SIM(host_draws, .type = &fake_host, .jobs = JOBS)
+SIM(host_draws_few_blocks, .type = &fake_host, .jobs = JOBS, .memory_bytes = 1070000)
+SIM(host_draws_no_cache, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1070000, .no_cache = true)
+SIM(host_draws_failures, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
+SIM(host_draws_odd_blocks, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 5)
+SIM(device_ahead, .type = &fake_device, .jobs = JOBS)
+SIM(device_ahead_few_blocks, .type = &fake_device, .jobs = JOBS, .memory_bytes = 1070000)
+SIM(device_ahead_failures, .type = &fake_device, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
+SIM(device_at_once, .type = &fake_draws, .jobs = JOBS / 4, .block_tokens = 1)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(host_draws),
+        cmocka_unit_test(host_draws_few_blocks),
+        cmocka_unit_test(host_draws_no_cache),
+        cmocka_unit_test(host_draws_failures),
+        cmocka_unit_test(host_draws_odd_blocks),
+        cmocka_unit_test(device_ahead),
+        cmocka_unit_test(device_ahead_few_blocks),
+        cmocka_unit_test(device_ahead_failures),
+        cmocka_unit_test(device_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
