@@ -177,7 +177,7 @@ static void sharing_storage_changes_nothing(void **state)
 {
     (void)state;
     struct prog      *p = toy_prog();
-    struct weave_seqs q = weave_seqs(TOY_VOCAB, 5);
+    struct weave_seqs q = weave_seqs(TOY_VOCAB, 40, 4);
     float            *got[2];
     struct cost       cost[2];
     for (int keep = 0; keep < 2; keep++) {

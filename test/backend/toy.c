@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { LAYERS = 2, WIDTH = 256, HEAD = 64, Q = 256, KV = 128, FF = 512, WINDOW = 11 };
+enum { LAYERS = 2, WIDTH = 256, HEAD = 64, Q = 256, KV = 128, FF = 256, WINDOW = 11 };
 
 static wt mat(struct prog *p, int layer, enum split split, uint32_t in, struct weight w)
 {

@@ -32,13 +32,15 @@ static inline uint64_t weave_random(uint64_t *state)
     return *state >> 33;
 }
 
-static inline struct weave_seqs weave_seqs(uint32_t n_vocab, uint32_t n_seq)
+/* Six sequences of 1 to `longest` tokens and ten of 1 to `longest_other`. */
+static inline struct weave_seqs weave_seqs(uint32_t n_vocab, uint32_t longest, uint32_t longest_other)
 {
     static const uint32_t len[WEAVE_SEQS] = {1, WEAVE_LONGEST, 17, 2, 33, 16, 48, 5, 64, 31, 3, 15, 29, 1, 50, 8};
-    struct weave_seqs     q = {.n_vocab = n_vocab, .n_seq = n_seq};
+    struct weave_seqs     q = {.n_vocab = n_vocab, .n_seq = WEAVE_SEQS};
     uint64_t              seed = 99;
-    for (uint32_t s = 0; s < n_seq; s++) {
-        q.len[s] = len[s];
+    for (uint32_t s = 0; s < q.n_seq; s++) {
+        uint32_t most = s < 6 ? longest : longest_other;
+        q.len[s] = len[s] < most ? len[s] : most;
         for (uint32_t i = 0; i < q.len[s]; i++)
             q.token[s][i] = (int32_t)(weave_random(&seed) % n_vocab);
     }
@@ -153,32 +155,32 @@ static inline float *weave(const struct backend_type *t, struct plan *plan, cons
     return w.logits;
 }
 
-/* Runs q in every way and compares, bit for bit, with whole sequences one after the other, which it returns (NULL: a
- * difference, which is printed, or a failure).  `first`, if given, is compared too. */
-static inline float *weave_all(const struct backend_type *t, struct plan *plan, const struct weave_seqs *q,
-                               const float *first)
+static const struct weave weave_ways[] = {
+    {"together, at random", WEAVE_RANDOM, true}, {"alone, whole", WEAVE_WHOLE, false},
+    {"alone, chunks of 7", 7, false},            {"alone, chunks of 16", 16, false},
+    {"alone, token by token", 1, false},         {"together, whole", WEAVE_WHOLE, true},
+    {"together, chunks of 13", 13, true},        {"together, token by token", 1, true},
+};
+enum { WEAVE_WAYS = sizeof weave_ways / sizeof weave_ways[0] };
+
+/* Runs q in the first n_way ways and compares, bit for bit, with what *first points to; when that is NULL, the first
+ * way's logits are put there, to be freed.  False: a difference, or a failure; which is printed. */
+static inline bool weave_same(const struct backend_type *t, struct plan *plan, const struct weave_seqs *q, size_t n_way,
+                              float **first)
 {
-    static const struct weave ways[] = {{"alone, whole", WEAVE_WHOLE, false},     {"alone, chunks of 7", 7, false},
-                                        {"alone, chunks of 16", 16, false},       {"alone, token by token", 1, false},
-                                        {"together, whole", WEAVE_WHOLE, true},   {"together, chunks of 13", 13, true},
-                                        {"together, token by token", 1, true},    {"together, at random", WEAVE_RANDOM, true}};
-    float *kept = NULL;
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        float       *got = weave(t, plan, q, ways[i]);
-        const float *want = first ? first : kept;
-        bool         ok = got && (!want || memcmp(got, want, weave_floats(q) * sizeof *got) == 0);
+    for (size_t i = 0; i < n_way; i++) {
+        float *got = weave(t, plan, q, weave_ways[i]);
+        bool   ok = got && (!*first || memcmp(got, *first, weave_floats(q) * sizeof *got) == 0);
         if (!ok)
-            printf("  %s: %s %s\n", t->name, ways[i].name, got ? "differs" : "failed");
-        if (ok && !kept)
-            kept = got;
+            printf("  %s: %s %s\n", t->name, weave_ways[i].name, got ? "differs" : "failed");
+        if (ok && !*first)
+            *first = got;
         else
             free(got);
-        if (!ok) {
-            free(kept);
-            return NULL;
-        }
+        if (!ok)
+            return false;
     }
-    return kept;
+    return true;
 }
 
 #endif

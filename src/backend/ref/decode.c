@@ -47,40 +47,45 @@ static void nibbles(const uint8_t *q, const uint8_t *high, int *out)
 
 static void decode_Q4_0(const uint8_t *p, float *out)
 {
-    int q[32];
+    const float d = f16_at(p);
+    int         q[32];
     nibbles(p + 2, NULL, q);
     for (unsigned i = 0; i < 32; i++)
-        out[i] = (float)(q[i] - 8) * f16_at(p);
+        out[i] = (float)(q[i] - 8) * d;
 }
 
 static void decode_Q4_1(const uint8_t *p, float *out)
 {
-    int q[32];
+    const float d = f16_at(p), m = f16_at(p + 2);
+    int         q[32];
     nibbles(p + 4, NULL, q);
     for (unsigned i = 0; i < 32; i++)
-        out[i] = (float)q[i] * f16_at(p) + f16_at(p + 2);
+        out[i] = (float)q[i] * d + m;
 }
 
 static void decode_Q5_0(const uint8_t *p, float *out)
 {
-    int q[32];
+    const float d = f16_at(p);
+    int         q[32];
     nibbles(p + 6, p + 2, q);
     for (unsigned i = 0; i < 32; i++)
-        out[i] = (float)(q[i] - 16) * f16_at(p);
+        out[i] = (float)(q[i] - 16) * d;
 }
 
 static void decode_Q5_1(const uint8_t *p, float *out)
 {
-    int q[32];
+    const float d = f16_at(p), m = f16_at(p + 2);
+    int         q[32];
     nibbles(p + 8, p + 4, q);
     for (unsigned i = 0; i < 32; i++)
-        out[i] = (float)q[i] * f16_at(p) + f16_at(p + 2);
+        out[i] = (float)q[i] * d + m;
 }
 
 static void decode_Q8_0(const uint8_t *p, float *out)
 {
+    const float d = f16_at(p);
     for (unsigned i = 0; i < 32; i++)
-        out[i] = (float)(int8_t)p[2 + i] * f16_at(p);
+        out[i] = (float)(int8_t)p[2 + i] * d;
 }
 
 /* The scale and the minimum of part k of 8, 6 bits each: the first four lie in the low bits of bytes 0-3 and 4-7, the
@@ -128,12 +133,12 @@ static void decode_Q5_K(const uint8_t *p, float *out)
 static void decode_Q6_K(const uint8_t *p, float *out)
 {
     const uint8_t *low = p, *high = p + 128, *scale = p + 192;
+    const float    d = f16_at(p + 208);
     for (unsigned i = 0; i < 256; i++) {
         unsigned half = i / 128, quarter = i / 32 % 4, at = i % 32;
         unsigned four = low[half * 64 + quarter % 2 * 32 + at] >> (quarter / 2 * 4) & 15;
         unsigned two = high[half * 32 + at] >> (quarter * 2) & 3;
-        float    d = f16_at(p + 208) * (float)(int8_t)scale[i / 16];
-        out[i] = d * (float)((int)(four | two << 4) - 32);
+        out[i] = d * (float)(int8_t)scale[i / 16] * (float)((int)(four | two << 4) - 32);
     }
 }
 

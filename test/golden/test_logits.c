@@ -1,0 +1,125 @@
+/* Logits and greedy answers of the tiny checkpoints against the reference implementation's, in exact arithmetic.
+ *
+ *   test_golden_logits [BACKEND]        all of this build, or that one */
+#include "base/file.h"
+#include "base/mem.h"
+#include "loaded.h"
+#include "store/safetensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONTEXT = 128, BLOCK_TOKENS = 16 };
+
+static const float DELTA_MAX = 1e-4f;
+
+/* What was found for one model on one backend. */
+struct found {
+    float    delta;                 /* the largest difference of a logit */
+    unsigned prompts, rows, ids, near, wrong;
+};
+
+static struct str golden_name(unsigned i, char room[32])
+{
+    return (struct str){room, (size_t)snprintf(room, 32, "logits_%u", i)};
+}
+
+static void compare(const float *got, const struct tensor *t, struct found *f)
+{
+    for (size_t i = 0; i < t->bytes / sizeof(float); i++) {
+        float want;
+        memcpy(&want, (const char *)t->data + i * sizeof want, sizeof want);
+        float d = fabsf(got[i] - want);
+        f->delta = d <= f->delta ? f->delta : isnan(d) ? INFINITY : d;
+    }
+}
+
+/* The answer, one token at a time, on the golden ids' path: an id must be the golden one unless the two best lie closer
+ * than four times what logits may differ by. */
+static bool follow(struct loaded *l, json prompt, uint32_t past, const float *logits, struct found *f)
+{
+    uint32_t n_id, n_vocab = l->model->info.n_vocab;
+    int32_t *ids = read_ids(json_get(prompt, "greedy"), &n_id);
+    bool     ok = true;
+    for (uint32_t i = 0; i < n_id && ok; i++) {
+        bool near = json_num_or(json_at(json_get(prompt, "margins"), i), 0) <= 4 * (double)DELTA_MAX;
+        f->ids++;
+        f->near += near;
+        f->wrong += largest(logits, n_vocab) != ids[i] && !near;
+        logits = loaded_run(l, &ids[i], 1, past++, true);
+        ok = logits != NULL;
+    }
+    free(ids);
+    return ok && n_id > 0;
+}
+
+static bool prompt_check(struct loaded *l, json prompt, const struct tensor *want, struct found *f)
+{
+    uint32_t n, n_vocab = l->model->info.n_vocab;
+    int32_t *ids = read_ids(json_get(prompt, "prompt_ids"), &n);
+    bool     ok = want->n_dim == 2 && want->shape[0] == n && want->shape[1] == n_vocab && want->format == FORMAT_F32;
+    const float *logits = ok ? loaded_run(l, ids, n, 0, false) : NULL;
+    if (logits) {
+        compare(logits, want, f);
+        f->rows += n;
+        f->prompts++;
+        ok = follow(l, prompt, n, logits + (size_t)(n - 1) * n_vocab, f);
+    }
+    free(ids);
+    return ok && logits;
+}
+
+static bool model_check(const struct backend_type *t, const char *name)
+{
+    char                 path[512];
+    struct loaded        l;
+    struct file_map      map;
+    struct safetensors  *golden;
+    struct err           e = {0};
+    struct found         f = {0};
+    struct backend_opts  opts = {.precision = PRECISION_EXACT};
+    struct plan_opts     plan = {.token_max = CONTEXT, .seq_max = 1, .pick_max = CONTEXT, .block_tokens = BLOCK_TOKENS,
+                                 .context_max = CONTEXT};
+    snprintf(path, sizeof path, "%s/tiny/%s", FIXTURES, name);
+    if (!loaded_open(&l, path, t, &opts, &plan, CONTEXT / BLOCK_TOKENS))
+        return false;
+    snprintf(path, sizeof path, "%s/tiny/%s/golden/goldens.json", FIXTURES, name);
+    struct json_doc *doc = read_json(path);
+    snprintf(path, sizeof path, "%s/tiny/%s/golden/goldens.safetensors", FIXTURES, name);
+    if (!file_map(&map, path, &e) || !safetensors_parse(&golden, map.p, map.n, path, &e)) {
+        printf("%s\n", e.text);
+        exit(1);
+    }
+    bool     ok = true;
+    unsigned i = 0;
+    for (struct json_iter it = json_iter(json_get(json_root(doc), "prompts")); json_next(&it) && ok; i++) {
+        struct tensor want;
+        char          room[32];
+        ok = safetensors_find(golden, golden_name(i, room), &want) && prompt_check(&l, it.value, &want, &f);
+    }
+    ok = ok && f.prompts > 0 && f.wrong == 0 && f.delta <= DELTA_MAX;
+    printf("%-4s %-12s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n", t->name,
+           name, f.prompts, f.rows, (double)f.delta, f.ids, f.wrong, f.near, ok ? "ok" : "FAILED");
+    safetensors_free(golden);
+    file_unmap(&map);
+    json_free(doc);
+    loaded_close(&l);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const names[] = {"llama3", "qwen2", "qwen3", "mistral", "mistral_swa"};
+    unsigned failed = 0, ran = 0;
+    for (size_t b = 0; backend_at(b); b++)
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (argc < 2 || strcmp(argv[1], backend_at(b)->name) == 0) {
+                failed += !model_check(backend_at(b), names[i]);
+                ran++;
+            }
+    if (!ran)
+        printf("no backend of that name\n");
+    return failed || !ran;
+}
