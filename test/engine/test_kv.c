@@ -1,0 +1,124 @@
+/* test_kv.c -- the pool of blocks by itself. */
+#include "engine/kv.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static struct sha256 key_of(uint32_t i)
+{
+    return sha256_of(&i, sizeof i);
+}
+
+static void test_runs_of_blocks(void **state)
+{
+    (void)state;
+    struct kv kv;
+    kv_init(&kv, 8, 4);
+    assert_int_equal(kv_available(&kv), 8);
+    assert_int_equal(kv_take(&kv, KV_NONE), 0);
+    assert_int_equal(kv_take(&kv, 0), 1);
+    assert_int_equal(kv_take(&kv, KV_NONE), 2);
+    assert_int_equal(kv_take(&kv, 1), 3);       /* 2 is taken: any spare one */
+    assert_int_equal(kv_take(&kv, 5), 6);
+    assert_int_equal(kv_take(&kv, 7), 4);       /* nothing is behind the last */
+    assert_int_equal(kv_available(&kv), 2);
+    kv_drop(&kv);
+}
+
+static void test_published_blocks_are_found_until_evicted(void **state)
+{
+    (void)state;
+    struct kv kv;
+    kv_init(&kv, 4, 4);
+    struct sha256 k[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        k[i] = key_of(i);
+        assert_int_equal(kv_take(&kv, KV_NONE), i);
+        kv_publish(&kv, i, &k[i]);
+        assert_int_equal(kv_find(&kv, &k[i]), i);
+    }
+    assert_int_equal(kv_available(&kv), 0);
+    kv_unref(&kv, 2);
+    kv_unref(&kv, 0);
+    kv_unref(&kv, 1);
+    assert_int_equal(kv_available(&kv), 3);
+    kv_ref(&kv, 2);                             /* used again: now 0 has been idle for longest */
+    kv_unref(&kv, 2);
+    assert_int_equal(kv_take(&kv, KV_NONE), 0);
+    assert_int_equal(kv_find(&kv, &k[0]), KV_NONE);
+    assert_int_equal(kv_take(&kv, KV_NONE), 1);
+    assert_int_equal(kv_find(&kv, &k[2]), 2);
+    assert_int_equal(kv_take(&kv, KV_NONE), 2);
+    assert_int_equal(kv_find(&kv, &k[3]), 3);   /* held blocks are never evicted */
+    assert_int_equal(kv.n_evicted, 3);
+    assert_int_equal(kv_available(&kv), 0);
+    kv_drop(&kv);
+}
+
+static void test_spare_before_idle(void **state)
+{
+    (void)state;
+    struct kv     kv;
+    struct sha256 k = key_of(1);
+    kv_init(&kv, 3, 4);
+    uint32_t a = kv_take(&kv, KV_NONE), b = kv_take(&kv, KV_NONE);
+    kv_publish(&kv, a, &k);
+    kv_unref(&kv, a);
+    kv_unref(&kv, b);
+    assert_int_equal(kv.idle.n, 1);
+    assert_int_equal(kv.spare.n, 2);
+    kv_take(&kv, KV_NONE);
+    kv_take(&kv, KV_NONE);
+    assert_int_equal(kv_find(&kv, &k), a);
+    assert_int_equal(kv_take(&kv, KV_NONE), a);
+    kv_drop(&kv);
+}
+
+static void test_one_block_a_key(void **state)
+{
+    (void)state;
+    struct kv     kv;
+    struct sha256 k = key_of(1);
+    kv_init(&kv, 3, 4);
+    uint32_t a = kv_take(&kv, KV_NONE), b = kv_take(&kv, KV_NONE);
+    kv_publish(&kv, a, &k);
+    kv_publish(&kv, b, &k);
+    assert_int_equal(kv_find(&kv, &k), a);
+    assert_false(kv.block[b].published);
+    kv_ref(&kv, a);
+    assert_int_equal(kv.block[a].ref, 2);
+    kv_unref(&kv, a);
+    assert_int_equal(kv.idle.n, 0);             /* still held once */
+    kv_drop(&kv);
+}
+
+/* A key says everything that a block's content depends on: its tokens, those before, the salt. */
+static void test_keys(void **state)
+{
+    (void)state;
+    struct sha256_run *h = sha256_new();
+    int32_t a[4] = {1, 2, 3, 4}, b[4] = {1, 2, 3, 5};
+    struct sha256 plain = kv_root(h, STR("")), salted = kv_root(h, STR("s"));
+    struct sha256 ka = kv_key(h, &plain, a, 4), kb = kv_key(h, &plain, b, 4), ks = kv_key(h, &salted, a, 4);
+    struct sha256 again = kv_key(h, &plain, a, 4);
+    struct sha256 aa = kv_key(h, &ka, a, 4), ba = kv_key(h, &kb, a, 4);
+    assert_memory_equal(&ka, &again, sizeof ka);
+    assert_memory_not_equal(&ka, &kb, sizeof ka);
+    assert_memory_not_equal(&ka, &ks, sizeof ka);
+    assert_memory_not_equal(&aa, &ba, sizeof aa);       /* the same tokens behind others: the trap of unchained keys */
+    assert_memory_not_equal(&aa, &ka, sizeof aa);
+    sha256_free(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_runs_of_blocks),
+        cmocka_unit_test(test_published_blocks_are_found_until_evicted),
+        cmocka_unit_test(test_spare_before_idle),
+        cmocka_unit_test(test_one_block_a_key),
+        cmocka_unit_test(test_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
