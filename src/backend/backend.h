@@ -28,6 +28,7 @@ struct backend_opts {
     int      device;
     unsigned n_thread;              /* host threads for the work; 0: as many as there are cores */
     enum precision precision;
+    const char *isa;                /* of the cpu backend's kernels; NULL: the best this machine has */
 };
 
 /* One run, in host memory.  Sequence s owns tokens start[s] .. start[s+1]-1, which follow past[s] tokens already in its
@@ -86,7 +87,11 @@ struct backend_type {
     bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
     void (*close)(struct backend *b);
 
+    /* weight_bytes comes as 0: it depends on the checkpoint's formats, hence the next function. */
     bool (*size)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e);
+
+    /* Bytes that adopt() would hold for w, made of these parts; nothing is read.  NULL: it borrows them all. */
+    uint64_t (*weight_bytes)(const struct weight *w, const struct tensor part[], size_t n);
 
     /* Takes in weight w of the bundle, n stacked parts (0: an optional one that is absent), repacked as this backend likes
      * best; may borrow the mapped file until close.  Shapes were checked against the bundle by the caller. */

@@ -159,10 +159,13 @@ static float *case_rows(const struct prog *p, const struct feed *f, const struct
     return out;
 }
 
-/* The largest difference of a row, by its length; infinite when there is something to hide. */
+/* The largest difference of a row, by its length or that of the average row if it is longer: a row of few numbers may be
+ * short by chance.  Infinite when there is something to hide. */
 static double worst_row(const float *is, const float *should, size_t n_row, size_t width)
 {
-    double worst = 0;
+    double worst = 0, average = 0;
+    for (size_t i = 0; i < n_row * width; i++)
+        average += (double)should[i] * (double)should[i] / (double)n_row;
     for (size_t r = 0; r < n_row; r++) {
         double apart = 0, length = 0;
         for (size_t i = r * width; i < (r + 1) * width; i++) {
@@ -170,7 +173,7 @@ static double worst_row(const float *is, const float *should, size_t n_row, size
             apart += d * d;
             length += (double)should[i] * (double)should[i];
         }
-        double error = apart == 0 ? 0 : sqrt(apart / length);
+        double error = apart == 0 ? 0 : sqrt(apart / fmax(length, average));
         worst = error <= worst ? worst : isnan(error) ? INFINITY : error;
     }
     return worst;

@@ -1,0 +1,198 @@
+/* cpu.c -- the CPU backend: opens a team, takes weights in, holds the states. */
+#include "backend/cpu/cpu.h"
+
+#include "base/mem.h"
+#include "base/threads.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Packed weights lie side by side in large pieces of memory, so that small ones get huge pages too. */
+struct chunk {
+    struct chunk *next;
+    uint8_t      *p;
+    size_t        bytes, used;
+};
+
+static const size_t CHUNK_BYTES = (size_t)64 << 20;
+
+static uint8_t *chunk_take(struct backend *b, uint64_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    struct chunk *c = b->chunk;
+    if (!c || c->bytes - c->used < bytes) {
+        c = mem_new(sizeof *c);
+        c->bytes = bytes > CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
+        c->p = mem_try(c->bytes);
+        if (!c->p) {
+            free(c);
+            return NULL;
+        }
+        c->next = b->chunk;
+        b->chunk = c;
+    }
+    uint8_t *p = c->p + c->used;
+    c->used += ((size_t)bytes + PANEL_ALIGN - 1) / PANEL_ALIGN * PANEL_ALIGN;
+    return p;
+}
+
+static void cpu_close(struct backend *b)
+{
+    if (!b)
+        return;
+    team_close(b->team);
+    for (size_t i = 0; i < b->n_state; i++)
+        mem_try_free(b->state[i].p, b->state[i].bytes);
+    for (struct chunk *c = b->chunk, *next; c; c = next) {
+        next = c->next;
+        mem_try_free(c->p, c->bytes);
+        free(c);
+    }
+    free(b->state);
+    free(b->weight);
+    free(b->here);
+    free(b);
+}
+
+static bool cpu_open(struct backend **out, const struct backend_opts *o, struct err *e)
+{
+    const struct kernels *k = kernels_find(o->isa);
+    if (!k)
+        return err_set(e, ERR_UNSUPPORTED, "this machine does not run %s kernels", o->isa);
+    struct backend *b = mem_new(sizeof *b);
+    b->kernels = k;
+    b->precision = o->precision;
+    if (!team_open(&b->team, o->n_thread ? o->n_thread : cpu_count(), e)) {
+        cpu_close(b);
+        return false;
+    }
+    *out = b;
+    return true;
+}
+
+static bool cpu_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e)
+{
+    (void)e;
+    *out = (struct cost){.scratch_bytes = plan_scratch_bytes(b, p, o)};
+    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
+        out->block_bytes += state_block_bytes(bundle_state_at(prog_bundle(p), (st){(uint16_t)i})->width, o->block_tokens,
+                                              b->precision);
+    return true;
+}
+
+static uint64_t cpu_weight_bytes(const struct weight *w, const struct tensor part[], size_t n)
+{
+    struct packed plan;
+    pack_plan(w, part, n, &plan);
+    return plan.bytes;
+}
+
+static bool cpu_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e)
+{
+    CHECK(n <= 4 && w.id > 0 && w.id <= bundle_n_weights(m));
+    if (!b->weight) {
+        b->n_weight = bundle_n_weights(m);
+        b->weight = mem_array(b->n_weight, sizeof *b->weight);
+        b->here = mem_array(b->n_weight, sizeof *b->here);
+    }
+    const struct weight *x = bundle_weight_at(m, w);
+    struct packed        plan;
+    CHECK(!b->here[w.id - 1]);
+    pack_plan(x, part, n, &plan);
+    uint8_t *p = plan.bytes ? chunk_take(b, plan.bytes) : NULL;
+    if (plan.bytes && !p)
+        return err_set(e, ERR_MEMORY, "no memory for a weight of %llu bytes", (unsigned long long)plan.bytes);
+    if (p)
+        pack_fill(&plan, x, part, p, b->team);
+    b->weight[w.id - 1] = plan;
+    b->here[w.id - 1] = true;
+    return true;
+}
+
+static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e)
+{
+    CHECK(!b->state && o->block_tokens > 0);
+    size_t         n_state = bundle_n_states(m);
+    struct states *state = mem_array(n_state, sizeof *state);
+    for (size_t i = 0; i < n_state; i++) {
+        struct states *s = &state[i];
+        s->block_bytes = state_block_bytes(bundle_state_at(m, (st){(uint16_t)(i + 1)})->width, o->block_tokens, b->precision);
+        if (!__builtin_mul_overflow(s->block_bytes, (size_t)n, &s->bytes) && (s->p = mem_try(s->bytes)) != NULL)
+            continue;
+        while (i-- > 0)
+            mem_try_free(state[i].p, state[i].bytes);
+        free(state);
+        return err_set(e, ERR_MEMORY, "no memory for %u blocks of %u tokens", n, o->block_tokens);
+    }
+    b->state = state;
+    b->n_state = n_state;
+    b->n_block = n;
+    b->block_tokens = o->block_tokens;
+    return true;
+}
+
+static bool cpu_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out,
+                        struct err *e)
+{
+    const struct bundle *m = prog_bundle(p);
+    if (bundle_world(m) != 1)
+        return err_set(e, ERR_UNSUPPORTED, "cpu runs one rank, not %d", bundle_world(m));
+    CHECK(b->n_state == bundle_n_states(m) && b->n_weight == bundle_n_weights(m));
+    CHECK(b->n_state == 0 || b->block_tokens == o->block_tokens);
+    for (size_t i = 0; i < b->n_weight; i++)
+        CHECK(b->here[i]);
+    return plan_compile(b, p, o, out, e);
+}
+
+static bool cpu_run(struct plan *pl, const struct batch *in, struct err *e)
+{
+    (void)e;
+    plan_run(pl, in);
+    return true;
+}
+
+static const float *cpu_result(struct plan *pl, const char *name)
+{
+    val v = prog_result(pl->prog, name);
+    if (!v.id)
+        return NULL;
+    struct operand o = plan_operand(pl, v);
+    return plan_value(pl, &o);
+}
+
+static bool cpu_tap(struct plan *pl, val v, float *out, struct err *e)
+{
+    if (!pl->opts.keep_all)
+        return err_set(e, ERR_UNSUPPORTED, "values share their storage in this plan");
+    if (prog_value(pl->prog, v)->integer)
+        return err_set(e, ERR_UNSUPPORTED, "token ids are not kept");
+    struct operand o = plan_operand(pl, v);
+    const float   *x = plan_value(pl, &o);
+    for (uint32_t r = 0; r < pl->rows[o.rows]; r++)
+        memcpy(out + (size_t)r * o.width, x + (size_t)r * o.stride, o.width * sizeof *out);
+    return true;
+}
+
+static const char *cpu_kernel(const struct plan *pl, size_t i)
+{
+    CHECK(i < prog_len(pl->prog));
+    return pl->name[i];
+}
+
+const struct backend_type backend_cpu = {
+    .name = "cpu",
+    .about = "the processor: AVX-512 VNNI, AVX2 or portable C, chosen at run time; weights repacked once",
+    .open = cpu_open,
+    .close = cpu_close,
+    .size = cpu_size,
+    .weight_bytes = cpu_weight_bytes,
+    .adopt = cpu_adopt,
+    .reserve = cpu_reserve,
+    .compile = cpu_compile,
+    .plan_free = plan_drop,
+    .run = cpu_run,
+    .result = cpu_result,
+    .tap = cpu_tap,
+    .kernel = cpu_kernel,
+};

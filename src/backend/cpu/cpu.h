@@ -1,0 +1,126 @@
+/* cpu.h -- what the files of this backend share: the backend, a plan, a step of it.
+ *
+ * compile() turns each instruction into one or two steps, every step knows its kernel, and run() lets the team walk
+ * through them.  Nothing is allocated there: a plan's memory is sized by the largest run. */
+#ifndef BACKEND_CPU_CPU_H
+#define BACKEND_CPU_CPU_H
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/team.h"
+
+struct states {
+    uint8_t *p;                     /* of one layer: n_block blocks */
+    size_t   bytes, block_bytes;
+};
+
+struct backend {
+    const struct kernels *kernels;
+    enum precision   precision;
+    struct team     *team;
+    struct packed   *weight;        /* [n_weight], by wt id - 1 */
+    bool            *here;
+    size_t           n_weight;
+    struct chunk    *chunk;         /* the memory that packed weights lie in */
+    struct states   *state;
+    size_t           n_state;
+    uint32_t         n_block, block_tokens;
+};
+
+/* Bytes of one block of a state of `width` numbers a token, half of them keys: independent of how heads cut it. */
+static inline size_t state_block_bytes(uint32_t width, uint32_t block_tokens, enum precision precision)
+{
+    size_t each = precision == PRECISION_FAST ? 2 : 4;
+    return ((size_t)round16(block_tokens) + block_tokens) * (width / 2) * each;
+}
+
+/* A value as a step reads or writes it: rows of floats, or of int8 groups in the same place and at the same distance. */
+struct operand {
+    enum rows_of rows;
+    uint32_t     offset;            /* floats per row, to the value's place */
+    uint32_t     col, width, stride;
+    bool         act;
+};
+
+struct plan;
+struct step;
+typedef uint32_t (*pieces_fn)(const struct plan *pl, const struct step *s);
+typedef void (*piece_fn)(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+
+struct step {
+    const struct instr *instr;
+    pieces_fn           pieces;
+    piece_fn            piece;
+    struct operand      in[3], out;
+    const struct packed *w, *bias;  /* bias NULL: none */
+    const linear_fn    *linear;     /* by format */
+    struct kv_layout    kv;
+    const struct states *state;
+    uint32_t            turns;      /* which of the plan's tables of turns */
+    uint32_t            chunk;      /* rows of a piece, where rows are independent */
+    bool                from_acts;  /* linear: its input was turned into int8 by the step before */
+};
+
+/* Cosines and sines of this run's positions: one table for each set of frequencies. */
+struct turns {
+    wt       w;
+    uint32_t dim;
+    uint8_t  interleaved;
+    float    factor;
+    float   *table;                 /* [token_max][2 * dim]; see kernels.rope */
+};
+
+/* Tokens of one sequence that attend as one piece for each key head. */
+struct span {
+    uint32_t seq, row, n;
+};
+
+enum { SPAN_TOKENS = 16, TURNS_MAX = 8 };
+
+struct plan {
+    struct backend    *backend;
+    const struct prog *prog;
+    struct plan_opts   opts;
+    struct storage     storage;
+    struct step       *step;
+    uint32_t           n_step;
+    char             (*name)[40];   /* of each instruction's kernel */
+    struct turns       turns[TURNS_MAX];
+    uint32_t           n_turns;
+    size_t             act_stride;  /* bytes of a row in `acts` */
+    size_t             scratch_floats;      /* of each worker */
+
+    uint8_t           *memory;      /* all of the following */
+    size_t             bytes;
+    float             *room[2];     /* values of tokens, of picks: by enum rows_of */
+    uint8_t           *acts;        /* a linear's input as int8, when no step before wrote it so */
+    float             *scratch;
+    uint32_t          *position, *token_seq;        /* of each token of the run */
+    struct span       *span;
+    uint32_t           span_max;
+
+    const struct batch *in;         /* the run */
+    uint32_t           rows[2], n_span;
+};
+
+/* run.c: how steps run; compile only chooses among these. */
+uint32_t pieces_of_rows(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_linear(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_attend(const struct plan *pl, const struct step *s);
+void     run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+void     run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+#define OP(name, what, ...) void run_##name(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+#include "program/ops.def"
+#undef OP
+
+bool         plan_run(struct plan *pl, const struct batch *in);
+const float *plan_value(const struct plan *pl, const struct operand *o);    /* its first row */
+
+/* compile.c */
+struct operand plan_operand(const struct plan *pl, val v);
+bool           plan_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
+void           plan_drop(struct plan *pl);
+uint64_t       plan_scratch_bytes(struct backend *b, const struct prog *p, const struct plan_opts *o);
+
+#endif

@@ -1,0 +1,91 @@
+/* kernels.h -- what one instruction set can do: a table of functions over rows.
+ *
+ * The same sources (linear.inc.h, rows.inc.h, attend.inc.h), written on vectors of 16 lanes, are compiled once for each
+ * set; kernels_<isa>.c chooses the lanes.  Within a set there is one arithmetic per element, whatever the number of rows. */
+#ifndef BACKEND_CPU_KERNELS_H
+#define BACKEND_CPU_KERNELS_H
+
+#include "backend/cpu/pack.h"
+
+/* 32 activations as int8.  A row of them takes less room than as floats. */
+struct act_group {
+    int8_t  q[GROUP];
+    float   scale;              /* the number is scale * q */
+    float   sum;                /* of the 32 numbers */
+    int32_t all8, low8;         /* -8 times the sum of all q, of the first 16: codes are stored with an offset */
+};
+
+/* Panels applied to rows. */
+struct linear_job {
+    const uint8_t *panel;
+    size_t         panel_bytes;
+    uint32_t       n_panel, n_out;      /* n_out: columns that are there; the last panel may have fewer than 16 */
+    uint32_t       in, n_row;
+    const void    *act;                 /* struct act_group[in / 32] or float[in], act_stride bytes apart */
+    size_t         act_stride;
+    float         *out;                 /* of the first panel's first row; out_stride floats apart */
+    size_t         out_stride;
+    const float   *bias;                /* NULL: none */
+};
+typedef void (*linear_fn)(const struct linear_job *j);
+
+/* Keys and values of one head in one block of n_slot tokens: keys as [n_slot / 16][dim][16], then values as
+ * [n_slot][dim]; f16 or f32. */
+struct kv_layout {
+    uint32_t n_slot, dim;
+    bool     half;
+};
+
+/* One key head of one sequence: n_row tokens from position `past + first` on, `share` query heads each. */
+struct attend_job {
+    struct kv_layout kv;
+    const uint8_t   *state;             /* of this layer; block b begins at b * block_bytes + head_at */
+    size_t           block_bytes, head_at;
+    const uint32_t  *block;
+    uint32_t         position, n_row, share, window;
+    float            scale;
+    const float     *q;                 /* the first row's first query head; heads follow each other */
+    float           *out;               /* the same */
+    size_t           q_stride, out_stride;
+    float           *scratch;           /* attend_scratch() floats */
+};
+
+static inline uint32_t round16(uint32_t n)
+{
+    return (n + 15) & ~15u;
+}
+
+enum { ATTEND_ROWS = 4 };               /* query heads that go through a tile side by side */
+
+static inline size_t attend_scratch(uint32_t n_slot)
+{
+    return (size_t)ATTEND_ROWS * round16(n_slot);
+}
+
+static inline size_t kv_head_bytes(const struct kv_layout *l)
+{
+    return (size_t)(round16(l->n_slot) + l->n_slot) * l->dim * (l->half ? 2 : 4);
+}
+
+struct kernels {
+    const char *isa;
+    linear_fn   fast[FORMAT_COUNT];     /* int8 activations; NULL where the format is not quantised */
+    linear_fn   exact[FORMAT_COUNT];    /* f32 activations */
+    void (*quantise)(const float *x, uint32_t n, struct act_group *out);        /* n: whole groups */
+    void (*norm)(const float *x, const float *w, float *out, uint32_t n, float eps, float one);
+    void (*glu)(const float *x, float *out, uint32_t n, uint8_t act);           /* x: n gates, then n others */
+    void (*add)(const float *a, const float *b, float *out, uint32_t n);
+    void (*scale)(float *x, uint32_t n, float by);
+    /* One head, turned: out[i] = x[i] turn[i] + x[partner of i] turn[dim + i]. */
+    void (*rope)(const float *x, const float *turn, float *out, uint32_t dim, bool interleaved);
+    void (*append)(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v);
+    void (*attend)(const struct attend_job *j);
+};
+
+extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512;
+
+/* The best this machine has, or the one of that name.  NULL: not here. */
+const struct kernels *kernels_find(const char *isa);
+const struct kernels *kernels_at(size_t i);     /* what this machine has, best first; NULL past the last */
+
+#endif

@@ -1,0 +1,10 @@
+/* kernels_avx2.c -- see kernels.h. */
+#define ISA avx2
+#include "backend/cpu/lanes_avx2.h"
+
+#include "backend/cpu/linear.inc.h"
+#include "backend/cpu/rows.inc.h"
+
+#include "backend/cpu/attend.inc.h"
+
+#include "backend/cpu/table.inc.h"

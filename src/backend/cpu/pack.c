@@ -1,0 +1,355 @@
+/* pack.c -- see pack.h.
+ *
+ * Every quantised block is first read into the plain form of `struct group` (32 codes, their scales), then put into the
+ * panel; so a format is one reader here, and one line in panels.def. */
+#include "backend/cpu/pack.h"
+
+#include "backend/cpu/half.h"
+
+#include <string.h>
+
+/* 32 numbers of one row. */
+struct group {
+    uint8_t  code[GROUP];
+    uint16_t d, m;              /* f16: of the group, or of the 8 groups that it is one of */
+    uint8_t  scale, min;        /* two-level formats; halves: the second scale */
+};
+
+static const struct panel_layout layouts[FORMAT_COUNT] = {
+#define PANEL(format, quants, scales, tops, offset, minimum, halves) \
+    [FORMAT_##format] = {quants, scales, tops, offset, minimum, halves},
+#include "backend/cpu/panels.def"
+#undef PANEL
+};
+
+const struct panel_layout *panel_layout(enum format f)
+{
+    return layouts[f].quants ? &layouts[f] : NULL;
+}
+
+size_t panel_bytes(enum format f, uint32_t in)
+{
+    const struct panel_layout *l = panel_layout(f);
+    size_t                     bytes = (size_t)in * format_info(f)->block_bytes * PANEL_ROWS;
+    if (l)
+        bytes = (size_t)in / GROUP * (l->quants + l->scales) + (size_t)in / (8 * GROUP) * l->tops;
+    return (bytes + PANEL_ALIGN - 1) / PANEL_ALIGN * PANEL_ALIGN;
+}
+
+/* Low halves of 16 bytes, then the high ones; the fifth bits are those of `high`. */
+static void read_nibbles(const uint8_t *q, uint32_t high, uint8_t *code)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        code[i] = (uint8_t)((q[i] & 15) | (high >> i & 1) << 4);
+        code[i + 16] = (uint8_t)(q[i] >> 4 | (high >> (i + 16) & 1) << 4);
+    }
+}
+
+static void read_Q4_0(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)g * 18;
+    out->d = u16_at(b);
+    read_nibbles(b + 2, 0, out->code);
+}
+
+static void read_Q4_1(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)g * 20;
+    out->d = u16_at(b);
+    out->m = u16_at(b + 2);
+    read_nibbles(b + 4, 0, out->code);
+}
+
+static uint32_t u32_at(const uint8_t *p)
+{
+    return u16_at(p) | (uint32_t)u16_at(p + 2) << 16;
+}
+
+static void read_Q5_0(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)g * 22;
+    out->d = u16_at(b);
+    read_nibbles(b + 6, u32_at(b + 2), out->code);
+}
+
+static void read_Q5_1(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)g * 24;
+    out->d = u16_at(b);
+    out->m = u16_at(b + 2);
+    read_nibbles(b + 8, u32_at(b + 4), out->code);
+}
+
+static void read_Q8_0(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)g * 34;
+    out->d = u16_at(b);
+    for (unsigned i = 0; i < GROUP; i++)
+        out->code[i] = b[2 + i] ^ 0x80;
+}
+
+/* Part k of the 8 in a block of 256: its 6-bit scale and minimum, and 4 bits of its codes. */
+static void read_part(const uint8_t *b, const uint8_t *q, unsigned k, struct group *out)
+{
+    const uint8_t *s = b + 4;
+    out->d = u16_at(b);
+    out->m = u16_at(b + 2);
+    out->scale = k < 4 ? s[k] & 63 : (uint8_t)((s[k + 4] & 15) | s[k - 4] >> 6 << 4);
+    out->min = k < 4 ? s[k + 4] & 63 : (uint8_t)(s[k + 4] >> 4 | s[k] >> 6 << 4);
+    for (unsigned i = 0; i < GROUP; i++)
+        out->code[i] = k % 2 ? q[k / 2 * GROUP + i] >> 4 : q[k / 2 * GROUP + i] & 15;
+}
+
+static void read_Q4_K(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)(g / 8) * 144;
+    read_part(b, b + 16, g % 8, out);
+}
+
+static void read_Q5_K(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)(g / 8) * 176;
+    read_part(b, b + 48, g % 8, out);
+    for (unsigned i = 0; i < GROUP; i++)
+        out->code[i] |= (uint8_t)((b[16 + i] >> g % 8 & 1) << 4);
+}
+
+static void read_Q6_K(const uint8_t *row, uint32_t g, struct group *out)
+{
+    const uint8_t *b = row + (size_t)(g / 8) * 210;
+    unsigned       half = g % 8 / 4, quarter = g % 4;
+    out->d = u16_at(b + 208);
+    out->scale = b[192 + g % 8 * 2];
+    out->min = b[192 + g % 8 * 2 + 1];
+    for (unsigned i = 0; i < GROUP; i++) {
+        unsigned low = b[half * 64 + quarter % 2 * GROUP + i] >> quarter / 2 * 4 & 15;
+        out->code[i] = (uint8_t)(low | (b[128 + half * GROUP + i] >> quarter * 2 & 3u) << 4);
+    }
+}
+
+static void (*const readers[FORMAT_COUNT])(const uint8_t *row, uint32_t g, struct group *out) = {
+#define PANEL(format, ...) [FORMAT_##format] = read_##format,
+#include "backend/cpu/panels.def"
+#undef PANEL
+};
+
+static void put_u16(uint8_t *p, unsigned i, uint16_t x)
+{
+    memcpy(p + (size_t)i * 2, &x, sizeof x);
+}
+
+/* Where a panel's group g has its codes, its scales and its tops. */
+struct place {
+    size_t quants, scales, tops;
+};
+
+static struct place place_of(const struct panel_layout *l, uint32_t in, uint32_t g)
+{
+    size_t n = in / GROUP;
+    return (struct place){(size_t)g * l->quants, n * l->quants + (size_t)g * l->scales,
+                          n * (l->quants + l->scales) + (size_t)(g / 8) * l->tops};
+}
+
+static void put_codes(uint8_t *to, const struct panel_layout *l, unsigned r, const uint8_t *code)
+{
+    for (unsigned s = 0; s < 8; s++)
+        for (unsigned b = 0; b < 4; b++) {
+            uint8_t c = code[s * 4 + b];
+            size_t  at = r * 4 + b;
+            if (l->quants == 512) {
+                to[s * 64 + at] = c;
+                continue;
+            }
+            to[s / 2 * 64 + at] |= (uint8_t)((c & 15) << s % 2 * 4);
+            if (l->quants == 320)
+                to[256 + at] |= (uint8_t)(c >> 4 << s);
+            else if (l->quants == 384)
+                to[256 + s / 4 * 64 + at] |= (uint8_t)(c >> 4 << s % 4 * 2);
+        }
+}
+
+static void put_scales(uint8_t *panel, const struct panel_layout *l, const struct place *at, unsigned r, const struct group *g)
+{
+    uint8_t *scales = panel + at->scales, *tops = panel + at->tops;
+    if (l->tops == 0) {
+        put_u16(scales, r, g->d);
+        if (l->minimum)
+            put_u16(scales + 32, r, g->m);
+        return;
+    }
+    scales[r] = g->scale;
+    scales[16 + r] = g->min;
+    put_u16(tops, r, g->d);
+    if (l->minimum)
+        put_u16(tops + 32, r, g->m);
+}
+
+/* One panel from 16 rows of the file; rows that are not there stay zero. */
+static void fill_quantised(uint8_t *panel, enum format f, uint32_t in, const uint8_t *row, unsigned n_row)
+{
+    const struct panel_layout *l = panel_layout(f);
+    size_t                     row_bytes = format_bytes(f, in);
+    for (uint32_t g = 0; g < in / GROUP; g++) {
+        struct place at = place_of(l, in, g);
+        for (unsigned r = 0; r < n_row; r++) {
+            struct group x = {{0}, 0, 0, 0, 0};
+            readers[f](row + r * row_bytes, g, &x);
+            put_codes(panel + at.quants, l, r, x.code);
+            put_scales(panel, l, &at, r, &x);
+        }
+    }
+}
+
+static void fill_plain(uint8_t *panel, enum format f, uint32_t in, const uint8_t *row, unsigned n_row)
+{
+    size_t each = format_info(f)->block_bytes;
+    for (uint32_t k = 0; k < in; k++)
+        for (unsigned r = 0; r < n_row; r++)
+            memcpy(panel + ((size_t)k * PANEL_ROWS + r) * each, row + ((size_t)r * in + k) * each, each);
+}
+
+/* Adds rows of a format: to the part before where they continue its panels, else as a part of their own. */
+static void add_part(struct packed *m, enum format f, uint32_t rows)
+{
+    struct panels *last = m->n_part ? &m->part[m->n_part - 1] : NULL;
+    if (last && last->format == f && last->rows % PANEL_ROWS == 0)
+        last->rows += rows;
+    else {
+        m->part[m->n_part++] = (struct panels){.format = f, .at = m->out, .rows = rows, .panel_bytes = panel_bytes(f, m->in)};
+        last = &m->part[m->n_part - 1];
+    }
+    uint32_t n_panel = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
+    last->n_panel += n_panel;
+    m->bytes += n_panel * last->panel_bytes;
+    m->out += rows;
+}
+
+void pack_plan(const struct weight *w, const struct tensor part[], size_t n, struct packed *out)
+{
+    *out = (struct packed){.in = w->in};
+    if (w->in == 1 && (w->data || n > 0))
+        add_part(out, FORMAT_F32, w->out);
+    else
+        for (size_t i = 0; i < n; i++)
+            add_part(out, part[i].format, w->part_out[i]);
+}
+
+static float plain_at(enum format f, const uint8_t *p)
+{
+    if (f == FORMAT_F32) {
+        float x;
+        memcpy(&x, p, sizeof x);
+        return x;
+    }
+    return f == FORMAT_F16 ? f16_float(u16_at(p)) : bf16_float(u16_at(p));
+}
+
+static void fill_vector(const struct weight *w, const struct tensor part[], size_t n, float *to)
+{
+    if (w->data)
+        memcpy(to, w->data, w->out * sizeof *to);
+    for (size_t i = 0, at = 0; i < n; i++)
+        for (uint32_t r = 0; r < w->part_out[i]; r++)
+            to[at++] = plain_at(part[i].format, (const uint8_t *)part[i].data + r * format_info(part[i].format)->block_bytes);
+}
+
+struct filling {
+    const struct weight *w;
+    const struct tensor *part;
+    size_t               n;
+    uint32_t             in;
+    uint8_t             *to[4];
+};
+
+static uint32_t fill_pieces(void *ctx, uint32_t step)
+{
+    const struct filling *f = ctx;
+    return (f->w->part_out[step] + PANEL_ROWS - 1) / PANEL_ROWS;
+}
+
+static void fill_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    const struct filling *f = ctx;
+    enum format           format = f->part[step].format;
+    uint32_t              first = i * PANEL_ROWS, left = f->w->part_out[step] - first;
+    unsigned              n_row = left < PANEL_ROWS ? left : PANEL_ROWS;
+    const uint8_t        *row = (const uint8_t *)f->part[step].data + format_bytes(format, f->in) * first;
+    uint8_t              *panel = f->to[step] + panel_bytes(format, f->in) * i;
+    (panel_layout(format) ? fill_quantised : fill_plain)(panel, format, f->in, row, n_row);
+}
+
+void pack_fill(struct packed *plan, const struct weight *w, const struct tensor part[], uint8_t *to, struct team *t)
+{
+    uint8_t *at = to;
+    for (uint32_t i = 0; i < plan->n_part; i++) {
+        plan->part[i].p = at;
+        at += plan->part[i].n_panel * plan->part[i].panel_bytes;
+    }
+    size_t n = 0;
+    while (n < 4 && w->part_out[n] > 0)
+        n++;
+    if (plan->in == 1) {
+        fill_vector(w, part, w->data ? 0 : n, (float *)(void *)to);
+        return;
+    }
+    struct filling f = {.w = w, .part = part, .n = n, .in = plan->in};
+    at = to;
+    for (size_t i = 0; i < n; i++) {
+        f.to[i] = at;
+        at += (w->part_out[i] + PANEL_ROWS - 1) / PANEL_ROWS * panel_bytes(part[i].format, plan->in);
+    }
+    team_run(t, &(struct work){.n_step = (uint32_t)n, .pieces = fill_pieces, .piece = fill_piece, .ctx = &f});
+}
+
+static unsigned code_at(const uint8_t *q, const struct panel_layout *l, unsigned r, unsigned k)
+{
+    unsigned s = k / 4, at = r * 4 + k % 4;
+    if (l->quants == 512)
+        return q[s * 64 + at];
+    unsigned c = q[s / 2 * 64 + at] >> s % 2 * 4 & 15;
+    if (l->quants == 320)
+        c |= (q[256 + at] >> s & 1u) << 4;
+    else if (l->quants == 384)
+        c |= (q[256 + s / 4 * 64 + at] >> s % 4 * 2 & 3u) << 4;
+    return c;
+}
+
+static void row_of_group(const uint8_t *panel, const struct panel_layout *l, const struct place *at, unsigned r, float *out)
+{
+    const uint8_t *scales = panel + at->scales, *tops = panel + at->tops;
+    float          d[2], m = 0;
+    if (l->tops == 0) {
+        d[0] = d[1] = f16_float(u16_at(scales + r * 2));
+        m = l->minimum ? f16_float(u16_at(scales + 32 + r * 2)) : 0;
+    } else {
+        float top = f16_float(u16_at(tops + r * 2));
+        d[0] = d[1] = top * (l->halves ? (float)(int8_t)scales[r] : (float)scales[r]);
+        if (l->halves)
+            d[1] = top * (float)(int8_t)scales[16 + r];
+        else
+            m = -(f16_float(u16_at(tops + 32 + r * 2)) * (float)scales[16 + r]);
+    }
+    for (unsigned k = 0; k < GROUP; k++) {
+        int c = (int)code_at(panel + at->quants, l, r, k) - (int)l->offset;
+        out[k] = d[k / 16] * (float)c + m;
+    }
+}
+
+void pack_row(const struct packed *m, uint32_t row, float *out)
+{
+    const struct panels *p = m->part;
+    while (row >= p->at + p->rows)
+        p++;
+    row -= p->at;
+    const uint8_t             *panel = p->p + row / PANEL_ROWS * p->panel_bytes;
+    unsigned                   r = row % PANEL_ROWS;
+    const struct panel_layout *l = panel_layout(p->format);
+    size_t                     each = format_info(p->format)->block_bytes;
+    for (uint32_t k = 0; !l && k < m->in; k++)
+        out[k] = plain_at(p->format, panel + ((size_t)k * PANEL_ROWS + r) * each);
+    for (uint32_t g = 0; l && g < m->in / GROUP; g++) {
+        struct place at = place_of(l, m->in, g);
+        row_of_group(panel, l, &at, r, out + (size_t)g * GROUP);
+    }
+}

@@ -1,0 +1,46 @@
+/* pack.h -- weights as the kernels read them: panels of 16 rows, made straight from the mapped file, the only copy.
+ *
+ * Quantised formats keep their codes and their scales to the bit (panels.def).  F32, F16 and BF16 lie as [in][16].  Vectors
+ * (in = 1: biases, norm weights) become F32 without gaps. */
+#ifndef BACKEND_CPU_PACK_H
+#define BACKEND_CPU_PACK_H
+
+#include "backend/backend.h"
+#include "backend/cpu/team.h"
+
+enum { PANEL_ROWS = 16, GROUP = 32, PANEL_ALIGN = 64 };
+
+/* Rows of one format. */
+struct panels {
+    enum format    format;
+    uint32_t       at, rows, n_panel;       /* output columns at .. at + rows - 1 */
+    size_t         panel_bytes;
+    const uint8_t *p;
+};
+
+struct packed {
+    struct panels part[4];
+    uint32_t      n_part, out, in;          /* n_part 0: an optional weight that is absent */
+    uint64_t      bytes;
+};
+
+struct panel_layout {
+    uint32_t quants, scales, tops, offset;
+    int      minimum;
+    bool     halves;
+};
+
+/* NULL: the format is not quantised. */
+const struct panel_layout *panel_layout(enum format f);
+size_t                     panel_bytes(enum format f, uint32_t in);
+
+/* How weight w of these parts will lie: everything but the addresses.  n 0: a constant, or absent. */
+void pack_plan(const struct weight *w, const struct tensor part[], size_t n, struct packed *out);
+
+/* Fills zeroed memory of plan->bytes (aligned to PANEL_ALIGN), and the addresses. */
+void pack_fill(struct packed *plan, const struct weight *w, const struct tensor part[], uint8_t *to, struct team *t);
+
+/* Row `row` of the whole, as numbers. */
+void pack_row(const struct packed *m, uint32_t row, float *out);
+
+#endif

@@ -1,0 +1,310 @@
+/* run.c -- the steps of a plan, run over a batch.
+ *
+ * A piece is some rows, or some columns of a matrix, or one key head of a few tokens.  How a step is cut depends on the
+ * number of rows and never changes what is computed. */
+#include "backend/cpu/cpu.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    ROW_BLOCK = 64,             /* rows that go through a stretch of panels together: their int8 fits the L2 cache */
+    PIECE_WORK = 48 << 10,      /* of a linear's piece: bytes of weights, plus a byte for every 8 products */
+};
+
+static uint32_t parts(uint32_t n, uint32_t each)
+{
+    return n / each + (n % each != 0);
+}
+
+static float *row_at(const struct plan *pl, const struct operand *o, uint32_t r)
+{
+    return pl->room[o->rows] + (size_t)o->offset * pl->rows[o->rows] + (size_t)r * o->stride + o->col;
+}
+
+static struct act_group *acts_at(const struct plan *pl, const struct operand *o, uint32_t r)
+{
+    return (struct act_group *)(void *)(row_at(pl, o, r) - o->col);
+}
+
+static float *scratch_of(const struct plan *pl, unsigned worker)
+{
+    return pl->scratch + pl->scratch_floats * worker;
+}
+
+const float *plan_value(const struct plan *pl, const struct operand *o)
+{
+    return row_at(pl, o, 0);
+}
+
+/* The rows of piece i. */
+struct rows {
+    uint32_t from, to;
+};
+
+static struct rows rows_of_piece(const struct plan *pl, const struct step *s, uint32_t i)
+{
+    uint32_t n = pl->rows[s->out.rows], to = (i + 1) * s->chunk;
+    return (struct rows){i * s->chunk, to < n ? to : n};
+}
+
+uint32_t pieces_of_rows(const struct plan *pl, const struct step *s)
+{
+    return parts(pl->rows[s->out.rows], s->chunk);
+}
+
+/* Where a kernel may write row r of the output as floats; row_done() then brings it into its form. */
+static float *row_begin(const struct plan *pl, const struct step *s, uint32_t r, unsigned worker)
+{
+    return s->out.act ? scratch_of(pl, worker) : row_at(pl, &s->out, r);
+}
+
+static void row_done(const struct plan *pl, const struct step *s, uint32_t r, const float *x)
+{
+    if (s->out.act)
+        pl->backend->kernels->quantise(x, s->out.width, acts_at(pl, &s->out, r));
+}
+
+void run_embed(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        int32_t token = pl->in->token[r.from];
+        float  *out = row_at(pl, &s->out, r.from);
+        CHECK(token >= 0 && (uint32_t)token < s->w->out);       /* there is no draw() here, so every id is known */
+        pack_row(s->w, (uint32_t)token, out);
+        pl->backend->kernels->scale(out, s->out.width, s->instr->embed.scale);
+    }
+}
+
+void run_norm(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    const float *w = (const float *)(const void *)s->w->part[0].p;
+    uint32_t     group = s->instr->norm.group ? s->instr->norm.group : s->out.width;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        const float *x = row_at(pl, &s->in[0], r.from);
+        float       *out = row_begin(pl, s, r.from, worker);
+        for (uint32_t g = 0; g < s->out.width; g += group)
+            pl->backend->kernels->norm(x + g, w, out + g, group, s->instr->norm.eps, (float)s->instr->norm.one);
+        row_done(pl, s, r.from, out);
+    }
+}
+
+void run_glu(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        float *out = row_begin(pl, s, r.from, worker);
+        pl->backend->kernels->glu(row_at(pl, &s->in[0], r.from), out, s->out.width, s->instr->glu.act);
+        row_done(pl, s, r.from, out);
+    }
+}
+
+void run_add(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        pl->backend->kernels->add(row_at(pl, &s->in[0], r.from), row_at(pl, &s->in[1], r.from),
+                                  row_at(pl, &s->out, r.from), s->out.width);
+}
+
+/* There is one rank: compile refuses others. */
+void run_sum(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        memcpy(row_at(pl, &s->out, r.from), row_at(pl, &s->in[0], r.from), s->out.width * sizeof(float));
+}
+
+void run_pick(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        memcpy(row_at(pl, &s->out, r.from), row_at(pl, &s->in[0], pl->in->pick[r.from]), s->out.width * sizeof(float));
+}
+
+/* Angles are single-precision products, as where the models were trained; their cosines are exact. */
+void run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    const struct turns *t = &pl->turns[s->turns];
+    const float        *freq = (const float *)(const void *)s->w->part[0].p;
+    uint32_t            half = t->dim / 2, step = t->interleaved ? 2 : 1, apart = t->interleaved ? 1 : half;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        float *cosine = t->table + (size_t)r.from * 2 * t->dim, *sine = cosine + t->dim;
+        for (uint32_t k = 0; k < half; k++) {
+            double angle = (double)((float)pl->position[r.from] * freq[k]);
+            float  c = (float)cos(angle) * t->factor, sn = (float)sin(angle) * t->factor;
+            cosine[k * step] = cosine[k * step + apart] = c;
+            sine[k * step] = -sn;
+            sine[k * step + apart] = sn;
+        }
+    }
+}
+
+void run_rope(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    const struct turns *t = &pl->turns[s->turns];
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        for (uint32_t h = 0; h < s->out.width; h += t->dim)
+            pl->backend->kernels->rope(row_at(pl, &s->in[0], r.from) + h, t->table + (size_t)r.from * 2 * t->dim,
+                                       row_at(pl, &s->out, r.from) + h, t->dim, t->interleaved);
+}
+
+/* A linear's input as int8, into the plan's room for it. */
+void run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        pl->backend->kernels->quantise(row_at(pl, &s->in[0], r.from), s->in[0].width,
+                                       (struct act_group *)(void *)(pl->acts + r.from * pl->act_stride));
+}
+
+/* Panels of a piece of this part, for a block of n rows: an even number. */
+static uint32_t panels_of_piece(const struct panels *p, uint32_t in, uint32_t n)
+{
+    size_t work = p->panel_bytes + (size_t)in * PANEL_ROWS / 8 * n, panels = PIECE_WORK / work + 1;
+    return (uint32_t)(panels + 1) & ~1u;
+}
+
+uint32_t pieces_of_linear(const struct plan *pl, const struct step *s)
+{
+    uint32_t n = pl->rows[s->out.rows], blocks = parts(n, ROW_BLOCK), pieces = 0;
+    for (uint32_t k = 0; blocks && k < s->w->n_part; k++)
+        pieces += parts(s->w->part[k].n_panel, panels_of_piece(&s->w->part[k], s->w->in, parts(n, blocks)));
+    return pieces * blocks;
+}
+
+void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    uint32_t n = pl->rows[s->out.rows], blocks = parts(n, ROW_BLOCK), rows = parts(n, blocks);
+    uint32_t per_block = pieces_of_linear(pl, s) / blocks, first = i / per_block * rows, at = i % per_block;
+    const struct panels *p = s->w->part;
+    uint32_t             each = panels_of_piece(p, s->w->in, rows);
+    while (at >= parts(p->n_panel, each)) {
+        at -= parts(p->n_panel, each);
+        p++;
+        each = panels_of_piece(p, s->w->in, rows);
+    }
+    uint32_t          panel = at * each, column = p->at + panel * PANEL_ROWS;
+    struct linear_job j = {
+        .panel = p->p + panel * p->panel_bytes,
+        .panel_bytes = p->panel_bytes,
+        .n_panel = p->n_panel - panel < each ? p->n_panel - panel : each,
+        .n_out = p->rows - panel * PANEL_ROWS,
+        .in = s->w->in,
+        .n_row = n - first < rows ? n - first : rows,
+        .act = row_at(pl, &s->in[0], first),
+        .act_stride = s->in[0].stride * sizeof(float),
+        .out = row_at(pl, &s->out, first) + column,
+        .out_stride = s->out.stride,
+        .bias = s->bias ? (const float *)(const void *)s->bias->part[0].p + column : NULL,
+    };
+    if (s->from_acts) {
+        j.act = pl->acts + first * pl->act_stride;
+        j.act_stride = pl->act_stride;
+    }
+    s->linear[p->format](&j);
+}
+
+static uint8_t *block_of(const struct plan *pl, const struct step *s, uint32_t seq, uint32_t b)
+{
+    return s->state->p + pl->in->block[(size_t)seq * pl->in->block_max + b] * s->state->block_bytes;
+}
+
+void run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        uint32_t     position = pl->position[r.from];
+        uint8_t     *head = block_of(pl, s, pl->token_seq[r.from], position / s->kv.n_slot);
+        const float *k = row_at(pl, &s->in[1], r.from), *v = row_at(pl, &s->in[2], r.from);
+        for (uint32_t h = 0; h < s->in[1].width; h += s->kv.dim, head += kv_head_bytes(&s->kv))
+            pl->backend->kernels->append(&s->kv, head, position % s->kv.n_slot, k + h, v + h);
+    }
+}
+
+uint32_t pieces_of_attend(const struct plan *pl, const struct step *s)
+{
+    return pl->n_span * (s->in[1].width / s->kv.dim);
+}
+
+void run_attend(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    uint32_t           n_head = s->in[1].width / s->kv.dim, head = i % n_head;
+    const struct span *span = &pl->span[i / n_head];
+    uint32_t           share = s->in[0].width / s->in[1].width, width = share * s->kv.dim;
+    float             *scratch = scratch_of(pl, worker), *rows = scratch + attend_scratch(s->kv.n_slot);
+    struct attend_job  j = {
+        .kv = s->kv,
+        .state = s->state->p,
+        .block_bytes = s->state->block_bytes,
+        .head_at = head * kv_head_bytes(&s->kv),
+        .block = pl->in->block + (size_t)span->seq * pl->in->block_max,
+        .position = pl->position[span->row],
+        .n_row = span->n,
+        .share = share,
+        .window = s->instr->attend.window,
+        .scale = s->instr->attend.scale,
+        .q = row_at(pl, &s->in[0], span->row) + (size_t)head * width,
+        .q_stride = s->in[0].stride,
+        .out = s->out.act ? rows : row_at(pl, &s->out, span->row) + (size_t)head * width,
+        .out_stride = s->out.act ? width : s->out.stride,
+        .scratch = scratch,
+    };
+    pl->backend->kernels->attend(&j);
+    for (uint32_t r = 0; s->out.act && r < span->n; r++)
+        pl->backend->kernels->quantise(rows + (size_t)r * width, width,
+                                       acts_at(pl, &s->out, span->row + r) + head * width / GROUP);
+}
+
+/* Mistakes of the engine's would write into other sequences' blocks. */
+static void batch_check(const struct plan *pl, const struct batch *in)
+{
+    CHECK(in->n_token <= pl->opts.token_max && in->n_seq <= pl->opts.seq_max && in->n_pick <= pl->opts.pick_max);
+    CHECK(in->n_seq == 0 ? in->n_token == 0 : in->start[0] == 0 && in->start[in->n_seq] == in->n_token);
+    for (uint32_t s = 0; s < in->n_seq; s++) {
+        CHECK(in->start[s] <= in->start[s + 1]);
+        uint64_t n = (uint64_t)in->past[s] + (in->start[s + 1] - in->start[s]);
+        uint64_t blocks = n / pl->opts.block_tokens + (n % pl->opts.block_tokens != 0);
+        CHECK(n <= pl->opts.context_max);
+        CHECK(pl->backend->n_state == 0 || blocks <= in->block_max);
+        for (uint64_t i = 0; pl->backend->n_state && i < blocks; i++)
+            CHECK(in->block[(uint64_t)s * in->block_max + i] < pl->backend->n_block);
+    }
+    for (uint32_t i = 0; i < in->n_pick; i++)
+        CHECK(in->pick[i] < in->n_token && (i == 0 || in->pick[i - 1] < in->pick[i]));
+}
+
+static uint32_t work_pieces(void *ctx, uint32_t step)
+{
+    const struct plan *pl = ctx;
+    return pl->step[step].pieces(pl, &pl->step[step]);
+}
+
+static void work_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
+{
+    struct plan *pl = ctx;
+    pl->step[step].piece(pl, &pl->step[step], i, worker);
+}
+
+bool plan_run(struct plan *pl, const struct batch *in)
+{
+    batch_check(pl, in);
+    pl->in = in;
+    pl->rows[ROWS_TOKEN] = in->n_token;
+    pl->rows[ROWS_PICK] = in->n_pick;
+    pl->n_span = 0;
+    for (uint32_t s = 0; s < in->n_seq; s++)
+        for (uint32_t r = in->start[s]; r < in->start[s + 1]; r++) {
+            pl->position[r] = in->past[s] + (r - in->start[s]);
+            pl->token_seq[r] = s;
+            if ((r - in->start[s]) % SPAN_TOKENS == 0)
+                pl->span[pl->n_span++] = (struct span){.seq = s, .row = r};
+            pl->span[pl->n_span - 1].n++;
+        }
+    team_run(pl->backend->team, &(struct work){pl->n_step, work_pieces, work_piece, pl});
+    pl->in = NULL;
+    return true;
+}

@@ -1,0 +1,178 @@
+/* team.c -- see team.h.
+ *
+ * One word, the ticket, says it all: the number of the step (counted over the team's life) and how many of its pieces are
+ * still to be taken.  Taking one is a compare-and-swap.  Whoever finishes the last piece of a step opens the next; a step
+ * of one piece he does on the spot, so that the many small steps of a short run cost no hand-over. */
+#include "backend/cpu/team.h"
+
+#include "base/mem.h"
+#include "base/threads.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LEFT_BITS = 24,
+    LINE = 64,
+    SPIN = 1500,                /* looks at the ticket before yielding: some 20 us, more than a step lasts in decoding */
+    SPIN_CROWDED = 30,          /* the same where threads outnumber cores: who spins there keeps others from working */
+    YIELDS = 20,
+};
+
+struct team {
+    _Alignas(LINE) _Atomic uint64_t ticket;     /* step number << LEFT_BITS | pieces left to take */
+    _Alignas(LINE) _Atomic uint32_t done;       /* pieces of this step that are finished */
+    _Alignas(LINE) _Atomic uint32_t sleepers;
+    struct park   door;
+    _Atomic bool  over, stop;                   /* the run is over; the team is to end */
+    const struct work *work;                    /* from here on: good while a piece of the step is held */
+    uint32_t      step, n_piece;
+    unsigned      n, n_started, spin;
+    struct member {
+        struct team *team;
+        unsigned     worker;
+        pthread_t    thread;
+    } member[];
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void publish(struct team *t, uint32_t n_piece)
+{
+    uint64_t number = (atomic_load_explicit(&t->ticket, memory_order_relaxed) >> LEFT_BITS) + 1;
+    atomic_store(&t->ticket, number << LEFT_BITS | n_piece);
+    if (atomic_load(&t->sleepers) == 0)
+        return;
+    atomic_fetch_add(&t->door.word, 1);
+    park_wake(&t->door);
+}
+
+/* Opens the next step that is worth handing out. */
+static void advance(struct team *t, unsigned worker)
+{
+    const struct work *w = t->work;
+    for (; t->step < w->n_step; t->step++) {
+        uint32_t n = w->pieces(w->ctx, t->step);
+        CHECK(n < 1u << LEFT_BITS);
+        if (n > 1 && t->n > 1) {
+            t->n_piece = n;
+            atomic_store_explicit(&t->done, 0, memory_order_relaxed);
+            publish(t, n);
+            return;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            w->piece(w->ctx, t->step, i, worker);
+    }
+    atomic_store(&t->over, true);
+    publish(t, 0);
+}
+
+/* Takes a piece and does it.  False: none was left in *seen. */
+static bool take(struct team *t, unsigned worker, uint64_t *seen)
+{
+    *seen = atomic_load(&t->ticket);
+    uint64_t left = *seen & ((1u << LEFT_BITS) - 1);
+    if (left == 0)
+        return false;
+    if (!atomic_compare_exchange_weak(&t->ticket, seen, *seen - 1))
+        return true;
+    t->work->piece(t->work->ctx, t->step, t->n_piece - (uint32_t)left, worker);
+    if (atomic_fetch_add(&t->done, 1) + 1 == t->n_piece) {
+        t->step++;
+        advance(t, worker);
+    }
+    return true;
+}
+
+/* Until the ticket is another one: looks, then lets others run, then sleeps. */
+static void wait(struct team *t, uint64_t seen)
+{
+    for (unsigned i = 0; i < t->spin; i++) {
+        if (atomic_load_explicit(&t->ticket, memory_order_relaxed) != seen)
+            return;
+        relax();
+    }
+    for (unsigned i = 0; i < YIELDS; i++) {
+        if (atomic_load_explicit(&t->ticket, memory_order_relaxed) != seen)
+            return;
+        sched_yield();
+    }
+    atomic_fetch_add(&t->sleepers, 1);
+    uint32_t word = atomic_load(&t->door.word);
+    if (atomic_load(&t->ticket) == seen && !atomic_load(&t->stop))
+        park_wait(&t->door, word);
+    atomic_fetch_sub(&t->sleepers, 1);
+}
+
+static void *member_run(void *arg)
+{
+    struct member *m = arg;
+    uint64_t       seen;
+    while (!atomic_load(&m->team->stop))
+        if (!take(m->team, m->worker, &seen))
+            wait(m->team, seen);
+    return NULL;
+}
+
+bool team_open(struct team **out, unsigned n, struct err *e)
+{
+    CHECK(n > 0);
+    if (n > TEAM_MAX)
+        return err_set(e, ERR_INVALID, "%u threads: at most %d", n, TEAM_MAX);
+    size_t       bytes = sizeof(struct team) + n * sizeof(struct member);
+    struct team *t = aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE);
+    if (!t)
+        return err_set(e, ERR_MEMORY, "no memory for %u threads", n);
+    memset(t, 0, bytes);
+    park_init(&t->door, 0);
+    t->n = n;
+    t->spin = n > cpu_count() ? SPIN_CROWDED : SPIN;
+    for (t->n_started = 1; t->n_started < n; t->n_started++) {
+        struct member *m = &t->member[t->n_started];
+        *m = (struct member){.team = t, .worker = t->n_started};
+        if (!thread_start(&m->thread, "hearth-cpu", member_run, m, e)) {
+            team_close(t);
+            return false;
+        }
+    }
+    *out = t;
+    return true;
+}
+
+void team_close(struct team *t)
+{
+    if (!t)
+        return;
+    atomic_store(&t->stop, true);
+    atomic_fetch_add(&t->door.word, 1);
+    park_wake(&t->door);
+    for (unsigned i = 1; i < t->n_started; i++)
+        pthread_join(t->member[i].thread, NULL);
+    park_drop(&t->door);
+    free(t);
+}
+
+unsigned team_size(const struct team *t)
+{
+    return t->n;
+}
+
+void team_run(struct team *t, const struct work *w)
+{
+    t->work = w;
+    t->step = 0;
+    atomic_store(&t->over, false);
+    advance(t, 0);
+    uint64_t seen;
+    while (!atomic_load(&t->over))
+        if (!take(t, 0, &seen) && !atomic_load(&t->over))
+            wait(t, seen);
+}

@@ -1,0 +1,30 @@
+/* team.h -- threads that walk through a list of steps together.
+ *
+ * A step is cut into pieces, and whoever is free takes the next one; the step after it begins when all are done.  Nobody
+ * waits for a thread, only for pieces: a thread that another process has pushed off its core comes back later and joins
+ * in where the others are.  What a piece computes must not depend on who computes it. */
+#ifndef BACKEND_CPU_TEAM_H
+#define BACKEND_CPU_TEAM_H
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct team;
+
+struct work {
+    uint32_t n_step;
+    uint32_t (*pieces)(void *ctx, uint32_t step);       /* 0: nothing to do; asked once, when all before is done */
+    void (*piece)(void *ctx, uint32_t step, uint32_t i, unsigned worker);   /* worker: 0 .. team_size() - 1 */
+    void *ctx;
+};
+
+enum { TEAM_MAX = 256 };
+
+/* n threads, the caller of team_run() being one of them. */
+MUST_USE bool team_open(struct team **out, unsigned n, struct err *e);
+void          team_close(struct team *t);       /* NULL is fine */
+unsigned      team_size(const struct team *t);
+void          team_run(struct team *t, const struct work *w);
+
+#endif
