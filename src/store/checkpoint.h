@@ -2,9 +2,10 @@
  *
  * Two forms are read: a .gguf file, and a folder in Hugging Face form (config.json, *.safetensors or an index over
  * several, tokenizer.json, …).  Above this header there is only one: tensors have Hugging Face names, and the
- * configuration has the keys of config.json.  A GGUF file's names and keys are translated by one table per architecture
- * (gguf_names.def); what its converter changed besides is said by extra keys:
+ * configuration has the keys of config.json.  A GGUF file's names and keys are translated by the tables of
+ * gguf_names.def; what its converter changed besides is said by an extra key:
  *   "hearth_rope_interleaved": true    q and k rows are permuted so that rotary pairs lie side by side (llama)
+ * and Llama 3's rope scaling comes as the tensor "rope_freqs.weight", one divisor for each frequency.
  *
  * Everything is memory-mapped and borrowed until checkpoint_close().  Reading is safe from several threads. */
 #ifndef STORE_CHECKPOINT_H
@@ -22,8 +23,11 @@ struct checkpoint;
 struct gguf;        /* store/gguf.h */
 
 /* Opens and checks everything but the numbers themselves: headers, offsets, overlaps, shapes, types, config.  A broken
- * file is ERR_CORRUPT and the text names the file, the tensor and the reason; a thing that is whole but not known here is
- * ERR_UNSUPPORTED; a missing file ERR_NOT_FOUND. */
+ * file is ERR_CORRUPT and the text names the file, the tensor and the reason; a thing that is whole but not known here
+ * is ERR_UNSUPPORTED; a missing file ERR_NOT_FOUND.
+ *
+ * A folder's weights are model.safetensors when it is there, else what model.safetensors.index.json names (the index
+ * decides which tensors count), else every *.safetensors.  Which types are listed: store/safetensors.h. */
 MUST_USE bool checkpoint_open(struct checkpoint **out, const char *path, struct err *e);
 void          checkpoint_close(struct checkpoint *c);           /* NULL is fine */
 
@@ -33,7 +37,8 @@ uint64_t    checkpoint_bytes(const struct checkpoint *c);       /* of all tensor
 /* config.json, or its likeness made from GGUF keys ("architectures", "hidden_size", "rope_scaling", …). */
 json checkpoint_config(const struct checkpoint *c);
 
-/* The token ids that end an answer, from generation_config.json, config.json or GGUF keys.  Returns how many (up to n). */
+/* The token ids that end an answer: generation_config.json's eos_token_id, else config.json's; of a GGUF file eos, eot
+ * and eom.  Without repeats.  Returns how many (up to n); they are not compared with the vocabulary. */
 size_t checkpoint_eos(const struct checkpoint *c, int32_t *out, size_t n);
 
 /* Finds a tensor by its Hugging Face name.  False: there is none. */
@@ -43,8 +48,9 @@ bool checkpoint_find(const struct checkpoint *c, const char *name, struct tensor
 size_t      checkpoint_len(const struct checkpoint *c);
 const char *checkpoint_at(const struct checkpoint *c, size_t i, struct tensor *out);
 
-/* The text of a file beside the weights ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"), to be freed
- * by the caller with *n bytes and a NUL behind them.  For a GGUF file only "chat_template.jinja" exists
+/* The text of a file beside the weights ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"), to be
+ * freed by the caller, with *n bytes and a NUL behind them.  A folder without chat_template.jinja has the one inside
+ * tokenizer_config.json (of several the "default").  For a GGUF file only "chat_template.jinja" exists
  * (tokenizer.chat_template).  NULL: there is none, or it cannot be read. */
 char *checkpoint_text(const struct checkpoint *c, const char *name, size_t *n);
 

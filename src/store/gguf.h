@@ -1,8 +1,8 @@
 /* gguf.h -- the GGUF container, versions 2 and 3 (specification: ggml docs/gguf.md): typed keys and tensors.
  *
  * gguf_parse() checks everything it will ever hand out: counts against the file's size, every string and array inside
- * the file, tensor offsets aligned, inside, and not overlapping, element counts without overflow, known types.  After it
- * has said yes nothing else can fail.  The bytes are borrowed.
+ * the file, tensor offsets aligned, inside, and not overlapping, element counts without overflow, known types.  After
+ * it has said yes nothing else can fail.  The bytes are borrowed.
  *
  * Keys and tensor names are UTF-8 without control characters; string values are bytes as they come. */
 #ifndef STORE_GGUF_H

@@ -106,8 +106,8 @@ static struct full_key full_key(const struct config *c, const char *key)
     return k;
 }
 
-/* The number behind ARCH.key, 0 when it is absent or says 0.  Everything here is a size, a factor or a base, so 0 can only
- * mean "none". */
+/* The number behind ARCH.key, 0 when it is absent or says 0.  Everything here is a size, a factor or a base, so 0 can
+ * only mean "none". */
 static bool number_read(const struct config *c, const struct key *key, double *out, struct err *e)
 {
     const struct full_key k = full_key(c, key->gguf);

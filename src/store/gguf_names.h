@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-/* The file's config.json, as an object.  ERR_UNSUPPORTED: an architecture, a kind of file (an adapter, one part of several)
- * or a setting not known here; ERR_CORRUPT: a key that is missing or makes no sense.  Messages name key and value. */
+/* The file's config.json, as an object.  ERR_UNSUPPORTED: an architecture, a kind of file (an adapter, one part of
+ * several) or a setting not known here; ERR_CORRUPT: a key that is missing or makes no sense.  Messages name it. */
 MUST_USE bool gguf_config(const struct gguf *g, struct json_doc **out, struct err *e);
 
 /* Appends the tensor's Hugging Face name; its own when the tables do not have it. */

@@ -1,4 +1,6 @@
-/* names.c -- see names.h.  Sorting finds doubled names for free and cannot be made slow by chosen names, as a hash can. */
+/* names.c -- see names.h.
+ *
+ * Sorting finds doubled names for free, and cannot be made slow by chosen names, as a hash table can. */
 #include "store/names.h"
 
 #include "base/mem.h"

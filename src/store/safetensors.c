@@ -113,6 +113,8 @@ static bool file_read_header(struct safetensors *s, const uint8_t *p, size_t n, 
     uint64_t header;
     if (n < sizeof header)
         return err_set(e, ERR_CORRUPT, "%zu bytes are too few for a safetensors file", n);
+    if (memcmp(p, "version ", sizeof header) == 0)
+        return err_set(e, ERR_CORRUPT, "it is a Git LFS pointer, not the weights; fetch them with git lfs pull");
     memcpy(&header, p, sizeof header);      /* little-endian, as every host here */
     p += sizeof header;
     n -= sizeof header;

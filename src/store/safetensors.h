@@ -1,12 +1,13 @@
 /* safetensors.h -- the safetensors container (specification: huggingface/safetensors, README "Format"): a JSON header
  * that says where each tensor lies, then their bytes without a gap.
  *
- * safetensors_parse() checks everything it will ever hand out: the header inside the file, every tensor's type, shape and
- * offsets against each other and the file, no overlap, no gap, no name twice.  The bytes are borrowed.
+ * safetensors_parse() checks everything it will ever hand out: the header inside the file, every tensor's type, shape
+ * and offsets against each other and the file, no overlap, no gap, no name twice.  The bytes are borrowed.
  *
- * F32, F16 and BF16 are listed.  Tensors of other types that the specification knows (masks, positions, packed integers,
- * float8) are checked and left out, except when the name ends in ".weight": a model would ask for that one, and the
- * file is ERR_UNSUPPORTED, naming tensor and type.  So is a file with a type that the specification does not know. */
+ * F32, F16 and BF16 are listed.  Tensors of other types that the specification knows (masks, positions, packed
+ * integers, float8) are checked and left out, except when the name ends in ".weight": a model would ask for that one,
+ * and the file is ERR_UNSUPPORTED, naming tensor and type.  So is a file with a type that the specification does not
+ * know. */
 #ifndef STORE_SAFETENSORS_H
 #define STORE_SAFETENSORS_H
 

@@ -6,7 +6,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 
-enum { JSON_BYTES_MAX = 64 << 20 };
+enum { JSON_BYTES_MAX = 64 << 20, FILE_NAME_MAX = 255 };
 
 bool object_read(struct json_doc **out, const char *path, struct err *e)
 {
@@ -41,7 +41,7 @@ static bool plain_name(struct str name)
     for (size_t i = 0; i < name.n; i++)
         if (name.p[i] == '/' || name.p[i] == '\\' || name.p[i] == '\0')
             return false;
-    return str_ends(name, STR(".safetensors")) && name.p[0] != '.';
+    return str_ends(name, STR(".safetensors")) && name.p[0] != '.' && name.n <= FILE_NAME_MAX;
 }
 
 /* The number of the shard of that file name, added when it is new. */

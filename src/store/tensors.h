@@ -1,7 +1,7 @@
-/* tensors.h -- the tensors of one file, gathered and checked: what the GGUF and the safetensors reader have in common.
+/* tensors.h -- the tensors of one file, gathered and checked: what the GGUF and safetensors readers have in common.
  *
- * Each is added as the file claims it to be; a claim that cannot be true is refused with its reason.  tensors_end() then
- * looks at all of them together. */
+ * Each is added as the file claims it to be; a claim that cannot be true is refused with its reason.  tensors_end()
+ * then looks at all of them together. */
 #ifndef STORE_TENSORS_H
 #define STORE_TENSORS_H
 

@@ -159,6 +159,9 @@ static void false_lengths_are_refused(void **state)
     memset(buf_reserve(&file, long_header), ' ', long_header);
     file.n += long_header;
     expect(&file, ERR_CORRUPT, "its header of 100000001 bytes is over the limit of 100000000");
+    buf_clear(&file);
+    buf_printf(&file, "version 1\noid sha256:00\nsize 4\n");
+    expect(&file, ERR_CORRUPT, "it is a Git LFS pointer");
     buf_drop(&file);
 }
 
