@@ -1,0 +1,120 @@
+/* inspect.c -- hearth inspect: what is in a model, and what it will cost. */
+#include "app/commands.h"
+#include "app/load.h"
+#include "app/show.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct kinds {
+    uint64_t n[FORMAT_COUNT], bytes[FORMAT_COUNT];
+};
+
+static struct kinds count_kinds(const struct checkpoint *c)
+{
+    struct kinds k = {0};
+    for (size_t i = 0; i < checkpoint_len(c); i++) {
+        struct tensor t;
+        checkpoint_at(c, i, &t);
+        k.n[t.format]++;
+        k.bytes[t.format] += t.bytes;
+    }
+    return k;
+}
+
+static void print_text(const struct loaded *l, const struct engine_plan *p)
+{
+    const struct model_info *m = &l->model->info;
+    const struct kinds       k = count_kinds(l->checkpoint);
+    char                     a[24];
+    struct buf               plan;
+    printf("%s\n", checkpoint_path(l->checkpoint));
+    printf("  model      %s, %.1f M parameters\n", m->arch, (double)m->n_param / 1e6);
+    printf("  layers     %" PRIu32 " of width %" PRIu32 ", %" PRIu32 " heads of %" PRIu32 " (%" PRIu32
+           " for keys and values), inner width %" PRIu32 "\n", m->n_layer, m->width, m->n_head, m->head_dim, m->n_kv_head, m->ff);
+    printf("  context    %" PRIu32 " tokens\n", m->context);
+    printf("  vocabulary %" PRIu32 " ids, %zu end an answer\n", m->n_vocab, l->n_eos);
+    printf("  template   %s\n", l->template ? "yes" : "none: chat is refused, completions work");
+    for (int f = 0; f < FORMAT_COUNT; f++)
+        if (k.n[f])
+            printf("  tensors    %4" PRIu64 " x %-5s %s\n", k.n[f], format_info((enum format)f)->name, show_bytes(k.bytes[f], a));
+    buf_init(&plan, 0);
+    show_plan(p, &plan);
+    printf("served here:\n%s", plan.p);
+    buf_drop(&plan);
+}
+
+static void print_json(const struct loaded *l, const struct engine_plan *p)
+{
+    const struct model_info *m = &l->model->info;
+    const struct kinds       k = count_kinds(l->checkpoint);
+    struct json_out         *w = json_out_new();
+    struct buf               text;
+    buf_init(&text, 0);
+    json_open(w, NULL, '{');
+    json_put_text(w, "path", checkpoint_path(l->checkpoint));
+    json_put_text(w, "architecture", m->arch);
+    json_put_int(w, "parameters", (int64_t)m->n_param);
+    json_put_int(w, "layers", m->n_layer);
+    json_put_int(w, "width", m->width);
+    json_put_int(w, "heads", m->n_head);
+    json_put_int(w, "kv_heads", m->n_kv_head);
+    json_put_int(w, "head_dim", m->head_dim);
+    json_put_int(w, "vocabulary", m->n_vocab);
+    json_put_int(w, "context", m->context);
+    json_put_bool(w, "chat_template", l->template != NULL);
+    json_open(w, "tensors", '{');
+    for (int f = 0; f < FORMAT_COUNT; f++)
+        if (k.n[f])
+            json_put_int(w, format_info((enum format)f)->name, (int64_t)k.bytes[f]);
+    json_close(w);
+    json_open(w, "plan", '{');
+    json_put_int(w, "weight_bytes", (int64_t)p->weight_bytes);
+    json_put_int(w, "kv_bytes", (int64_t)p->kv_bytes);
+    json_put_int(w, "scratch_bytes", (int64_t)p->scratch_bytes);
+    json_put_int(w, "blocks", p->n_block);
+    json_put_int(w, "block_tokens", p->block_tokens);
+    json_put_int(w, "context", p->context_max);
+    json_put_int(w, "parallel", p->seq_max);
+    json_close(w);
+    json_close(w);
+    json_out_write(w, &text);
+    puts(text.p);
+    json_out_free(w);
+    buf_drop(&text);
+}
+
+static void print_list(const struct loaded *l)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    prog_list(l->model->text, &text);
+    printf("\nprogram:\n%s\ntensors:\n", text.p);
+    buf_drop(&text);
+    for (size_t i = 0; i < checkpoint_len(l->checkpoint); i++) {
+        struct tensor t;
+        const char   *name = checkpoint_at(l->checkpoint, i, &t);
+        printf("  %-60s %-5s [", name, format_info(t.format)->name);
+        for (int d = 0; d < t.n_dim; d++)
+            printf("%s%" PRIu32, d ? ", " : "", t.shape[d]);
+        puts("]");
+    }
+}
+
+bool command_inspect(const struct options *o, struct err *e)
+{
+    struct loaded      l = {0};
+    struct engine_opts eo;
+    struct engine_plan p;
+    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o->arg[0], e) && engine_size(l.model, &eo, &p, e);
+    if (ok && o->json.v)
+        print_json(&l, &p);
+    else if (ok)
+        print_text(&l, &p);
+    if (ok && o->list.v)
+        print_list(&l);
+    load_close(&l);
+    return ok;
+}

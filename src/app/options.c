@@ -1,0 +1,177 @@
+/* options.c -- see options.h.  getopt_long does the reading; the table does the rest. */
+#include "app/options.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IN(command) (1u << COMMAND_##command)
+
+enum kind { KIND_TEXT, KIND_COUNT, KIND_BYTES, KIND_NUMBER, KIND_FLAG, KIND_TEXTS };
+
+static const struct row {
+    const char *name, *arg, *help;
+    enum kind   kind;
+    unsigned    commands;
+    size_t      value, given;       /* offsets in struct options */
+} rows[] = {
+#define OPTION(field, name, kind, arg, commands, help) \
+    {name, arg, help, KIND_##kind, commands, offsetof(struct options, field), offsetof(struct options, given.field)},
+#include "app/options.def"
+#undef OPTION
+};
+
+static const struct {
+    const char *name, *args, *help;
+    int         least, most;
+} commands[] = {
+#define COMMAND(name, args, least, most, help) {#name, args, help, least, most},
+#include "app/commands.def"
+#undef COMMAND
+};
+
+enum { N_ROWS = sizeof rows / sizeof rows[0], HELP = 'h', VERSION = 'V', FIRST = 256 };
+
+static void help_all(void)
+{
+    puts("hearth: your own machine as an AI server\n");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        printf("  hearth %-7s %-15s %s\n", commands[i].name, commands[i].args, commands[i].help);
+    puts("\nhearth COMMAND --help lists a command's options.  MODEL is a .gguf file, or a folder with config.json and\n"
+         "*.safetensors as Hugging Face lays them out.");
+}
+
+static void help_command(enum command c)
+{
+    printf("usage: hearth %s %s [options]\n%s\n\n", commands[c].name, commands[c].args, commands[c].help);
+    for (int i = 0; i < N_ROWS; i++) {
+        if (!(rows[i].commands & 1u << c))
+            continue;
+        char left[40];
+        snprintf(left, sizeof left, "--%s %s", rows[i].name, rows[i].arg);
+        printf("  %-22s %s\n", left, rows[i].help);
+    }
+    puts("  --help                 this text");
+}
+
+/* 4096, 512m, 1.5g; k, m, g, t count in 1024s. */
+static bool bytes_of(const char *text, uint64_t *out)
+{
+    static const char units[] = "kmgt";
+    size_t            n = strlen(text);
+    double            v, scale = 1;
+    const char       *unit = n ? strchr(units, text[n - 1] | 0x20) : NULL;
+    if (unit && *unit) {
+        n--;
+        for (const char *u = units; u <= unit; u++)
+            scale *= 1024;
+    }
+    if (!str_f64((struct str){text, n}, &v) || v < 0 || v * scale > 9e18)
+        return false;
+    *out = (uint64_t)(v * scale);
+    return true;
+}
+
+static bool set_value(struct options *o, const struct row *r, const char *text, struct err *e)
+{
+    char *at = (char *)o + r->value;
+    *(bool *)((char *)o + r->given) = true;
+    switch (r->kind) {
+    case KIND_TEXT: ((struct option_TEXT *)(void *)at)->v = text; return true;
+    case KIND_FLAG: ((struct option_FLAG *)(void *)at)->v = true; return true;
+    case KIND_COUNT:
+        return str_u64(str_of(text), &((struct option_COUNT *)(void *)at)->v) ||
+               err_param(e, r->name, "--%s wants a whole number, not \"%s\"", r->name, text);
+    case KIND_BYTES:
+        return bytes_of(text, &((struct option_BYTES *)(void *)at)->v) ||
+               err_param(e, r->name, "--%s wants a size as 8g or 512m, not \"%s\"", r->name, text);
+    case KIND_NUMBER:
+        return str_f64(str_of(text), &((struct option_NUMBER *)(void *)at)->v) ||
+               err_param(e, r->name, "--%s wants a number, not \"%s\"", r->name, text);
+    case KIND_TEXTS: break;
+    }
+    struct option_TEXTS *list = (void *)at;
+    if (list->n == OPTION_TEXTS_MAX)
+        return err_param(e, r->name, "--%s may be given at most %d times", r->name, OPTION_TEXTS_MAX);
+    list->v[list->n++] = text;
+    return true;
+}
+
+static bool find_command(const char *name, enum command *out)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0) {
+            *out = (enum command)i;
+            return true;
+        }
+    return false;
+}
+
+static void fill_long_options(enum command c, struct option out[static N_ROWS + 2])
+{
+    int n = 0;
+    for (int i = 0; i < N_ROWS; i++)
+        if (rows[i].commands & 1u << c)
+            out[n++] = (struct option){rows[i].name, rows[i].kind == KIND_FLAG ? no_argument : required_argument, NULL,
+                                       FIRST + i};
+    out[n++] = (struct option){"help", no_argument, NULL, HELP};
+    out[n] = (struct option){0};
+}
+
+static bool take_arguments(struct options *o, int argc, char **argv, struct err *e)
+{
+    int n = argc - optind;
+    if (n < commands[o->command].least)
+        return err_set(e, ERR_INVALID, "hearth %s needs %s; hearth %s --help says more", commands[o->command].name,
+                       commands[o->command].args, commands[o->command].name);
+    if (n > commands[o->command].most)
+        return err_set(e, ERR_INVALID, "\"%s\" is one argument too many for hearth %s (quote texts with spaces)",
+                       argv[optind + commands[o->command].most], commands[o->command].name);
+    for (int i = 0; i < n; i++)
+        o->arg[i] = argv[optind + i];
+    return true;
+}
+
+enum options_result options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+    *o = (struct options){0};
+    const char *first = argc > 1 ? argv[1] : "--help";
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
+        help_all();
+        return OPTIONS_DONE;
+    }
+    if (strcmp(first, "--version") == 0) {
+        puts("hearth " HEARTH_VERSION);
+        return OPTIONS_DONE;
+    }
+    if (!find_command(first, &o->command)) {
+        err_set(e, ERR_INVALID, "there is no command \"%s\"; hearth --help lists them", first);
+        return OPTIONS_WRONG;
+    }
+    struct option table[N_ROWS + 2];
+    fill_long_options(o->command, table);
+    opterr = 0;
+    optind = 2;
+    for (int c; (c = getopt_long(argc, argv, ":hV", table, NULL)) != -1;) {
+        if (c == HELP) {
+            help_command(o->command);
+            return OPTIONS_DONE;
+        }
+        if (c == VERSION) {
+            puts("hearth " HEARTH_VERSION);
+            return OPTIONS_DONE;
+        }
+        if (c < FIRST) {
+            err_set(e, ERR_INVALID, c == ':' ? "%s wants a value" : "%s is no option of hearth %s; --help lists them",
+                    argv[optind - 1], first);
+            return OPTIONS_WRONG;
+        }
+        if (!set_value(o, &rows[c - FIRST], optarg, e))
+            return OPTIONS_WRONG;
+    }
+    return take_arguments(o, argc, argv, e) ? OPTIONS_RUN : OPTIONS_WRONG;
+}

@@ -1,0 +1,161 @@
+/* serve.c -- hearth serve: the rooms wired together, and taken down in order. */
+#include "api/api.h"
+#include "app/commands.h"
+#include "app/keys.h"
+#include "app/load.h"
+#include "app/show.h"
+#include "base/mem.h"
+#include "http/server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DRAIN_S = 30, CLOSE_MS = 2000 };
+
+struct serving {
+    struct loaded  loaded;
+    struct keys    keys;
+    struct engine *engine;
+    struct api    *api;
+    struct server *server;
+    struct log     log;
+    char          *name;
+};
+
+static bool log_level(const struct options *o, enum log_level *out, struct err *e)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    *out = LOG_INFO;
+    if (!o->given.log)
+        return true;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(o->log.v, names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    return err_param(e, "log", "--log is error, warn, info or debug, not \"%s\"", o->log.v);
+}
+
+static bool is_loopback(const char *host)
+{
+    return !host || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+}
+
+static bool check_options(const struct options *o, struct err *e)
+{
+    if (o->port.v > 65535)
+        return err_param(e, "port", "--port goes up to 65535");
+    if (!is_loopback(o->host.v) && !o->given.api_key && !o->insecure.v)
+        return err_param(e, "host", "--host %s lets other machines in: give --api-key NAME=KEY, or --insecure to let everybody in",
+                         o->host.v);
+    return true;
+}
+
+static bool open_engine(struct serving *s, const struct options *o, struct err *e)
+{
+    struct engine_opts eo;
+    if (!load_engine_opts(o, &eo, e))
+        return false;
+    eo.log = &s->log;
+    eo.progress = show_progress;
+    return engine_open(&s->engine, s->loaded.model, &eo, e) && engine_start(s->engine, e);
+}
+
+static bool open_api(struct serving *s, const struct options *o, struct err *e)
+{
+    struct api_opts ao = {
+        .engine = s->engine, .tokenizer = s->loaded.tokenizer, .template = s->loaded.template,
+        .info = &s->loaded.model->info, .model = s->name, .eos = s->loaded.eos, .n_eos = s->loaded.n_eos,
+        .key = s->keys.key, .n_key = s->keys.n, .tokens_max = (uint32_t)o->tokens.v,
+        .timeout_s = (uint32_t)o->timeout.v, .log = &s->log,
+    };
+    ao.defaults.temperature = s->loaded.defaults.temperature;
+    ao.defaults.top_p = s->loaded.defaults.top_p;
+    ao.defaults.min_p = s->loaded.defaults.min_p;
+    ao.defaults.repeat = s->loaded.defaults.repeat;
+    ao.defaults.top_k = s->loaded.defaults.top_k;
+    return api_open(&s->api, &ao, e);
+}
+
+static bool open_server(struct serving *s, const struct options *o, struct err *e)
+{
+    struct server_opts so = {
+        .host = o->host.v,
+        .port = o->given.port ? (uint16_t)o->port.v : 8000,
+        .body_bytes_max = o->given.body ? o->body.v : (size_t)16 << 20,
+        .reply_bytes_max = (size_t)4 << 20,
+        .connections_max = o->given.connections ? (unsigned)o->connections.v : 1024,
+        .idle_s_max = 120,
+        .cors_origin = o->cors.v,
+        .handle = api_handle, .fail = api_fail, .ctx = s->api,
+        .log = &s->log,
+    };
+    return server_open(&s->server, &so, e);
+}
+
+static void say_ready(const struct serving *s, const struct options *o)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    buf_printf(&text, "%s on %s\n", s->name, o->given.backend ? o->backend.v : backend_at(0)->name);
+    show_plan(engine_plan(s->engine), &text);
+    const char *host = o->host.v ? o->host.v : "127.0.0.1";
+    buf_printf(&text, "listening on http://%s:%u  (OpenAI clients: base_url=http://%s:%u/v1)\n", host,
+               server_port(s->server), host, server_port(s->server));
+    fputs(text.p, stderr);
+    buf_drop(&text);
+}
+
+/* The first signal asks everybody to finish, the second ends what still runs. */
+static void wait_and_drain(struct serving *s, const sigset_t *signals)
+{
+    int got;
+    sigwait(signals, &got);
+    log_info(&s->log, "%s: finishing %u requests (again to stop at once)", strsignal(got), api_busy(s->api));
+    server_drain(s->server);
+    api_drain(s->api);
+    for (int i = 0; i < DRAIN_S * 10 && api_busy(s->api) > 0; i++) {
+        sigset_t pending;
+        if (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM)))
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+}
+
+static void close_all(struct serving *s)
+{
+    api_close(s->api);
+    if (s->server)
+        server_close(s->server, CLOSE_MS);
+    engine_close(s->engine);
+    load_close(&s->loaded);
+    keys_drop(&s->keys);
+    free(s->name);
+}
+
+bool command_serve(const struct options *o, struct err *e)
+{
+    struct serving s = {.log = {.as_json = o->log_json.v, .fd = 2}};
+    sigset_t       signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    /* Before any thread starts, so that only sigwait() sees them. */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    s.name = o->name.v ? mem_copy(o->name.v, strlen(o->name.v)) : load_name(o->arg[0]);
+    bool ok = log_level(o, &s.log.level, e) && check_options(o, e) && keys_read(&s.keys, &o->api_key, e) &&
+              load_open(&s.loaded, o->arg[0], e) && open_engine(&s, o, e) && open_api(&s, o, e) && open_server(&s, o, e);
+    if (ok) {
+        say_ready(&s, o);
+        wait_and_drain(&s, &signals);
+        log_info(&s.log, "stopped");
+    }
+    close_all(&s);
+    return ok;
+}

@@ -1,0 +1,43 @@
+/* show.c -- see show.h. */
+#include "app/show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+const char *show_bytes(uint64_t n, char out[static 24])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double                   v = (double)n;
+    int                      u = 0;
+    while (v >= 999.5 && u < 4) {
+        v /= 1000;
+        u++;
+    }
+    snprintf(out, 24, u == 0 || v >= 100 ? "%.0f %s" : v >= 10 ? "%.1f %s" : "%.2f %s", v, units[u]);
+    return out;
+}
+
+void show_progress(void *ctx, uint64_t done, uint64_t all)
+{
+    (void)ctx;
+    if (!isatty(2) || all == 0)
+        return;
+    char a[24], b[24];
+    int  filled = (int)(done * 30 / all);
+    fprintf(stderr, "\rloading [%.*s%*s] %s of %s ", filled, "##############################", 30 - filled, "",
+            show_bytes(done, a), show_bytes(all, b));
+    if (done >= all)
+        fputs("\r\033[K", stderr);
+}
+
+void show_plan(const struct engine_plan *p, struct buf *out)
+{
+    char a[24];
+    buf_printf(out, "  weights    %10s\n", show_bytes(p->weight_bytes, a));
+    buf_printf(out, "  KV cache   %10s   %" PRIu32 " blocks of %" PRIu32 " tokens\n", show_bytes(p->kv_bytes, a), p->n_block,
+               p->block_tokens);
+    buf_printf(out, "  scratch    %10s   steps of up to %" PRIu32 " rows\n", show_bytes(p->scratch_bytes, a), p->token_max);
+    buf_printf(out, "  together   %10s   %" PRIu32 " answers at once, %" PRIu32 " tokens each at most\n",
+               show_bytes(p->weight_bytes + p->kv_bytes + p->scratch_bytes, a), p->seq_max, p->context_max);
+}

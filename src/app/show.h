@@ -1,0 +1,17 @@
+/* show.h -- what people see in the terminal: progress, sizes, the memory plan. */
+#ifndef APP_SHOW_H
+#define APP_SHOW_H
+
+#include "base/buf.h"
+#include "engine/engine.h"
+
+/* "1.5 GB", in the caller's room. */
+const char *show_bytes(uint64_t n, char out[static 24]);
+
+/* A bar on standard error while weights are taken in; on a terminal only.  Fits engine_opts.progress. */
+void show_progress(void *ctx, uint64_t done, uint64_t all);
+
+/* The table of what was sized at start. */
+void show_plan(const struct engine_plan *p, struct buf *out);
+
+#endif
