@@ -5,7 +5,8 @@ static bool wrong(struct err *e, const char *key, json v, const char *wanted)
 {
     struct buf text;
     buf_init(&text, 80);
-    if (json_type(v) == JSON_ARRAY || json_type(v) == JSON_OBJECT || !json_print(v, &text)) {
+    bool plain = json_type(v) != JSON_ABSENT && json_type(v) != JSON_ARRAY && json_type(v) != JSON_OBJECT;
+    if (!plain || !json_print(v, &text)) {
         buf_clear(&text);
         buf_printf(&text, "%s", json_type_name(v));
     }

@@ -46,7 +46,8 @@ bool model_weight(const struct model *m, wt id, struct tensor part[4], size_t *n
     for (unsigned i = 0; i < 4 && w->part[i]; i++, wanted++) {
         weight_name(w, i, name, sizeof name);
         if (!checkpoint_find(m->checkpoint, name, &part[got])) {
-            memcpy(missing, name, sizeof name);
+            if (!missing[0])
+                memcpy(missing, name, sizeof name);
             continue;
         }
         if (!shape_fits(w, i, &part[got])) {
