@@ -44,7 +44,7 @@ size_t checkpoint_eos(const struct checkpoint *c, int32_t *out, size_t n);
 /* Finds a tensor by its Hugging Face name.  False: there is none. */
 bool checkpoint_find(const struct checkpoint *c, const char *name, struct tensor *out);
 
-/* All tensors, in file order, under their Hugging Face names (GGUF tensors that the table does not know keep theirs). */
+/* All tensors, in file order, under their Hugging Face names (GGUF tensors not in the tables keep their own). */
 size_t      checkpoint_len(const struct checkpoint *c);
 const char *checkpoint_at(const struct checkpoint *c, size_t i, struct tensor *out);
 
