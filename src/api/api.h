@@ -21,6 +21,7 @@ struct api_key {
     const char *name, *key;             /* name: for logs and turns; never the key itself */
 };
 
+/* What is pointed to is borrowed until api_close(). */
 struct api_opts {
     struct engine           *engine;    /* started; outlives the api */
     const struct tokenizer  *tokenizer;
@@ -34,6 +35,7 @@ struct api_opts {
     unsigned       n_thread;            /* 0: 2 */
     uint32_t       tokens_max;          /* an answer's length when the request names none; 0: what the context leaves */
     uint32_t       timeout_s;           /* for requests that name none; 0: none */
+    uint32_t       calls_max;           /* requests being served; over it 503; 0: 1024 */
     uint32_t       keepalive_s;         /* a comment line in silent streams; 0: 10 */
     struct { float temperature, top_p, min_p, repeat; int32_t top_k; } defaults;   /* as the checkpoint recommends */
     struct clock   clock;               /* ns NULL: the real one */
@@ -50,7 +52,11 @@ void api_fail(void *api, const struct http_request *in, struct reply *out, const
 void     api_drain(struct api *a);
 unsigned api_busy(struct api *a);
 
-/* Cancels what runs, waits for its end (the engine must still be running), frees everything. */
+/* Drains, and has everything that runs end now: streams with an error event, others with 503.  Returns at once. */
+void api_stop(struct api *a);
+
+/* Stops, waits until every reply has ended (the engine must still be running), frees everything.  No request may come any
+ * more: whoever calls api_handle() is closed between api_stop() and this. */
 void api_close(struct api *a);          /* NULL is fine */
 
 #ifdef __cplusplus

@@ -1,0 +1,138 @@
+/* fields.c -- see fields.h. */
+#include "api/fields.h"
+
+#include <stdio.h>
+
+enum { BOOL = 1, INT = 2, NUM = 4, STRING = 8, LIST = 16, OBJ = 32, ANY = 63 };
+enum use { HONOURED, NO_EFFECT, REFUSED };
+enum { CHAT = FIELDS_CHAT, TEXT = FIELDS_TEXT, BOTH = FIELDS_CHAT | FIELDS_TEXT };
+enum { NAME_BYTES_MAX = 64 };
+
+struct field {
+    const char *name;
+    unsigned    where, types;
+    enum use    use;
+    const char *neutral;
+};
+
+static const struct field table[] = {
+#define FIELD(where, name, types, use, neutral) {#name, where, types, use, neutral},
+#include "api/fields.def"
+#undef FIELD
+};
+
+static const struct field *find(struct str name, unsigned where)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if ((table[i].where & where) && str_is(name, table[i].name))
+            return &table[i];
+    return NULL;
+}
+
+json fields_get(json request, const char *name)
+{
+    json v = json_get(request, name);
+    return json_type(v) == JSON_NULL ? NULL : v;
+}
+
+static bool fits(json v, unsigned types)
+{
+    int64_t whole;
+    switch (json_type(v)) {
+    case JSON_BOOL: return types & BOOL;
+    case JSON_INT: return types & (INT | NUM);
+    case JSON_REAL: return (types & NUM) || ((types & INT) && json_i64(v, &whole));
+    case JSON_STRING: return types & STRING;
+    case JSON_ARRAY: return types & LIST;
+    case JSON_OBJECT: return types & OBJ;
+    default: return false;
+    }
+}
+
+static bool wrong_type(const struct field *f, json v, struct err *e)
+{
+    static const char *const names[] = {"a boolean", "a whole number", "a number", "a string", "an array", "an object"};
+    struct buf wanted;
+    buf_init(&wanted, 0);
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (f->types & (1u << i))
+            buf_printf(&wanted, "%s%s", wanted.n ? " or " : "", names[i]);
+    err_param(e, f->name, "%s must be %s, not %s", f->name, wanted.p, json_type_name(v));
+    buf_drop(&wanted);
+    return false;
+}
+
+/* Equal as JSON values; 1 and 1.0 are. */
+static bool same(json a, json b)
+{
+    double x, y;
+    if (json_f64(a, &x) && json_f64(b, &y))
+        return !(x < y) && !(x > y);
+    if (json_type(a) != json_type(b) || json_len(a) != json_len(b))
+        return false;
+    if (json_type(a) == JSON_BOOL)
+        return json_bool(a, false) == json_bool(b, false);
+    if (json_type(a) == JSON_STRING)
+        return str_eq(json_str(a), json_str(b));
+    size_t i = 0;
+    for (struct json_iter it = json_iter(a); json_next(&it); i++)
+        if (!same(it.value, json_type(b) == JSON_ARRAY ? json_at(b, i) : json_find(b, it.key)))
+            return false;
+    return true;
+}
+
+static bool refuse(const struct field *f, json v, struct err *e)
+{
+    struct json_doc *neutral;
+    CHECK(json_parse(&neutral, str_of(f->neutral), e));
+    bool asks_nothing = false;
+    for (struct json_iter it = json_iter(json_root(neutral)); json_next(&it);)
+        asks_nothing |= same(it.value, v);
+    json first = json_at(json_root(neutral), 0);
+    if (!asks_nothing) {
+        struct buf way_out;
+        buf_init(&way_out, 0);
+        if (first) {
+            buf_str(&way_out, STR(" or send "));
+            json_print(first, &way_out);
+        }
+        err_set(e, ERR_UNSUPPORTED, "%s is not supported yet; leave it out%s", f->name, way_out.p ? way_out.p : "");
+        snprintf(e->param, sizeof e->param, "%s", f->name);
+        snprintf(e->code, sizeof e->code, "unsupported_parameter");
+        buf_drop(&way_out);
+    }
+    json_free(neutral);
+    return asks_nothing;
+}
+
+static bool fits_a_header(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '_' && c != '-' &&
+            c != '.')
+            return false;
+    }
+    return name.n > 0 && name.n <= NAME_BYTES_MAX;
+}
+
+bool fields_check(json request, enum fields_where where, struct buf *ignored, struct err *e)
+{
+    if (json_type(request) != JSON_OBJECT)
+        return err_set(e, ERR_INVALID, "the request must be a JSON object, not %s", json_type_name(request));
+    for (struct json_iter it = json_iter(request); json_next(&it);) {
+        const struct field *f = find(it.key, where);
+        if (!f) {
+            if (fits_a_header(it.key))
+                buf_printf(ignored, "%s%.*s", ignored->n ? ", " : "", (int)it.key.n, it.key.p);
+            continue;
+        }
+        if (json_type(it.value) == JSON_NULL || f->use == NO_EFFECT)
+            continue;
+        if (!fits(it.value, f->types))
+            return wrong_type(f, it.value, e);
+        if (f->use == REFUSED && !refuse(f, it.value, e))
+            return false;
+    }
+    return true;
+}

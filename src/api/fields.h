@@ -1,0 +1,19 @@
+/* fields.h -- which fields of a request are known, and the one rule for them (fields.def). */
+#ifndef API_FIELDS_H
+#define API_FIELDS_H
+
+#include "base/buf.h"
+#include "base/json.h"
+
+enum fields_where { FIELDS_CHAT = 1, FIELDS_TEXT = 2 };
+
+/* Checks every member of the request: a known one has a right type, and one that is refused has a neutral value.  Names
+ * that are not known are appended to `ignored`, separated by ", " (those that may stand in a header).
+ *
+ * ERR_INVALID or ERR_UNSUPPORTED name the field. */
+MUST_USE bool fields_check(json request, enum fields_where where, struct buf *ignored, struct err *e);
+
+/* The field, or NULL when it is absent or null. */
+json fields_get(json request, const char *name);
+
+#endif
