@@ -5,7 +5,8 @@
 #include "base/json.h"
 
 /* A whole number from 1 to `most`.  Absent or null: `fallback`, or an error when that is 0. */
-MUST_USE bool config_count(json config, const char *key, uint32_t most, uint32_t fallback, uint32_t *out, struct err *e);
+MUST_USE bool config_count(json config, const char *key, uint32_t most, uint32_t fallback, uint32_t *out,
+                           struct err *e);
 
 /* A number from `least` to `most`.  Absent or null: what *out holds. */
 MUST_USE bool config_number(json config, const char *key, double least, double most, double *out, struct err *e);

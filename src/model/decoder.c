@@ -6,7 +6,14 @@
 
 #include <math.h>
 
-enum { LAYERS_MAX = 1024, HEADS_MAX = 4096, HEAD_MAX = 4096, WIDTH_MAX = 1 << 20, VOCAB_MAX = 1 << 23, CONTEXT_MAX = 1 << 28 };
+enum {
+    LAYERS_MAX = 1024,
+    HEADS_MAX = 4096,
+    HEAD_MAX = 4096,
+    WIDTH_MAX = 1 << 20,
+    VOCAB_MAX = 1 << 23,
+    CONTEXT_MAX = 1 << 28,
+};
 
 /* Settings that change what is computed, and that nothing here computes. */
 static bool refuse(json config, struct err *e)
@@ -17,8 +24,9 @@ static bool refuse(json config, struct err *e)
         "attention_multiplier", "residual_multiplier", "attention_sinks", "use_qk_norm", "clip_qkv",
     };
     if (config_says(config, "quantization_config") || config_says(config, "quantization"))
-        return err_set(e, ERR_UNSUPPORTED, "configuration: quantization_config: quantised checkpoints in Hugging Face form "
-                                           "are not supported; take a GGUF file or the unquantised weights");
+        return err_set(e, ERR_UNSUPPORTED,
+                       "configuration: quantization_config: quantised checkpoints in Hugging Face form "
+                       "are not supported; take a GGUF file or the unquantised weights");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (config_says(config, keys[i]))
             return err_set(e, ERR_UNSUPPORTED, "configuration: %s is not supported", keys[i]);

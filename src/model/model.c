@@ -1,7 +1,7 @@
 /* model.c -- see model.h.
  *
- * A model is taken only if every weight it names is there in its shape, and every tensor that is there is named: what is
- * left over would be a part of the model that nobody computes. */
+ * A model is taken only if every weight it names is there in its shape, and every tensor that is there is named: what
+ * is left over would be a part of the model that nobody computes. */
 #include "model/models.h"
 
 #include "base/mem.h"
@@ -24,7 +24,8 @@ static const struct {
 static bool shape_fits(const struct weight *w, unsigned i, const struct tensor *t)
 {
     if (w->in == 1)
-        return t->n_dim == 1 && t->shape[0] == w->part_out[i] && t->shape[0] % format_info(t->format)->block_values == 0;
+        return t->n_dim == 1 && t->shape[0] == w->part_out[i] &&
+               t->shape[0] % format_info(t->format)->block_values == 0;
     return t->n_dim == 2 && t->shape[0] == w->part_out[i] && t->shape[1] == w->in &&
            t->shape[1] % format_info(t->format)->block_values == 0;
 }

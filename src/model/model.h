@@ -26,8 +26,8 @@ struct model {
     const struct checkpoint *checkpoint;    /* borrowed */
 };
 
-/* ERR_UNSUPPORTED for an architecture or a setting not known here, by name; ERR_CORRUPT for a configuration that makes no
- * sense, or a weight that is missing or has another shape (every weight is looked up, no number is read). */
+/* ERR_UNSUPPORTED for an architecture or a setting not known here, by name; ERR_CORRUPT for a configuration that makes
+ * no sense, or a weight that is missing or has another shape (every weight is looked up, no number is read). */
 MUST_USE bool model_open(struct model **out, const struct checkpoint *c, struct err *e);
 void          model_close(struct model *m);     /* NULL is fine; the checkpoint stays open */
 

@@ -1,4 +1,4 @@
-/* qwen3.c -- Qwen3, dense (Yang et al. 2025): queries and keys are normalised head by head; biases only if asked for. */
+/* qwen3.c -- Qwen3, dense (Yang et al. 2025): queries and keys are normalised head by head; biases if asked for. */
 #include "model/config.h"
 #include "model/decoder.h"
 #include "model/models.h"

@@ -124,7 +124,8 @@ static bool scale(struct rope *r, struct err *e)
     if (!r->scaling)
         return true;
     if (json_type(r->scaling) != JSON_OBJECT)
-        return err_set(e, ERR_CORRUPT, "configuration: rope_scaling is %s; an object is wanted", json_type_name(r->scaling));
+        return err_set(e, ERR_CORRUPT, "configuration: rope_scaling is %s; an object is wanted",
+                       json_type_name(r->scaling));
     if (!keys_known(r->scaling, e))
         return false;
     json kind = json_get(r->scaling, "rope_type");
@@ -134,7 +135,8 @@ static bool scale(struct rope *r, struct err *e)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (str_is(name, kinds[i].name))
             return !kinds[i].scale || kinds[i].scale(r, e);
-    return err_set(e, ERR_UNSUPPORTED, "configuration: rope scaling of type '%.*s' is not supported", (int)name.n, name.p);
+    return err_set(e, ERR_UNSUPPORTED, "configuration: rope scaling of type '%.*s' is not supported", (int)name.n,
+                   name.p);
 }
 
 /* GGUF files bring the result of Llama 3's scaling as a tensor of divisors instead. */
@@ -158,7 +160,8 @@ static bool divide(struct rope *r, const struct checkpoint *c, struct err *e)
 bool rope_read(const struct model *m, uint32_t head_dim, wt *freqs, float *factor, struct err *e)
 {
     json        config = checkpoint_config(m->checkpoint);
-    struct rope r = {.scaling = config_rope(config), .base = 10000, .dim = head_dim, .factor = 1, .context = m->info.context};
+    struct rope r = {
+        .scaling = config_rope(config), .base = 10000, .dim = head_dim, .factor = 1, .context = m->info.context};
     if (head_dim % 2)
         return err_set(e, ERR_CORRUPT, "configuration: head_dim %u is odd", head_dim);
     if (!config_number(r.scaling, "rope_theta", 1e-3, 1e12, &r.base, e) ||

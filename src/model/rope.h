@@ -1,7 +1,7 @@
 /* rope.h -- the frequencies of rotary positions, scaled as the configuration says.
  *
- * Sources: Su et al. 2021 (plain), Llama 3.1's published scaling, Peng et al. 2023 (YaRN); where single precision makes a
- * difference, as in the implementations that models are trained with. */
+ * Sources: Su et al. 2021 (plain), Llama 3.1's published scaling, Peng et al. 2023 (YaRN); where single precision makes
+ * a difference, as in the implementations that models are trained with. */
 #ifndef MODEL_ROPE_H
 #define MODEL_ROPE_H
 

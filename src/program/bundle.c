@@ -175,8 +175,8 @@ wt bundle_const(struct bundle *b, const float *x, uint32_t n)
     CHECK(n > 0);
     float *copy = arena_new(&b->names, n * sizeof *copy);
     memcpy(copy, x, n * sizeof *copy);
-    return weight_add(b, &(struct weight){.out = n, .in = 1, .part_out = {n}, .layer = -1, .data = copy, .use = OP_COUNT},
-                      0);
+    return weight_add(
+        b, &(struct weight){.out = n, .in = 1, .part_out = {n}, .layer = -1, .data = copy, .use = OP_COUNT}, 0);
 }
 
 st bundle_state(struct bundle *b, int layer, enum state_kind kind, uint32_t width)

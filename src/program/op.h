@@ -10,14 +10,14 @@ extern "C" {
 
 enum { OP_CASE_SEQS = 8 };
 
-/* A test of the op on any backend: a program of this one instruction over random inputs and weights.  Data only; it lies
- * beside the shape rule so that an op stays one file. */
+/* A test of the op on any backend: a program of this one instruction over random inputs and weights.  Data only; it
+ * lies beside the shape rule so that an op stays one file. */
 struct op_case {
     const char   *name;             /* NULL ends a table */
     struct instr  instr;            /* only its parameters are read */
     uint32_t      in[3];            /* widths of the inputs (none for token ids) */
     bool          views;            /* the inputs are columns of one wider value, not values of their own */
-    struct weight w[2];             /* part_out and in; in 0: a constant of part_out[0] numbers; out of parts 0: absent */
+    struct weight w[2];             /* part_out and in; in 0: a constant of part_out[0] numbers; no part_out: absent */
     uint32_t      seq[OP_CASE_SEQS];    /* tokens of each sequence */
     uint32_t      chunk;            /* tokens of a sequence in one run at most; 0: all at once */
 };

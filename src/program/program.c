@@ -105,7 +105,8 @@ bool prog_fail(struct prog *p, const char *fmt, ...)
     va_end(ap);
     int n = p->layer >= 0 ? snprintf(where, sizeof where, "layer %d, ", p->layer) : 0;
     if (p->emitting != NO_OP)
-        snprintf(where + n, sizeof where - (size_t)n, "instruction %zu (%s): ", p->n_code, op_name((enum op)p->emitting));
+        snprintf(where + n, sizeof where - (size_t)n, "instruction %zu (%s): ", p->n_code,
+                 op_name((enum op)p->emitting));
     return err_set(&p->err, ERR_CORRUPT, "program %s: %s%s", p->name, where, text);
 }
 
@@ -226,7 +227,10 @@ void prog_out(struct prog *p, const char *name, val v)
     struct value *x = &p->value[v.id];
     if (x->base.id || x->integer || x->partial || x->name)
         prog_fail(p, "result %s is %s", name,
-                  x->base.id ? "a view" : x->integer ? "token ids" : x->partial ? "spread over the ranks" : "named twice");
+                  x->base.id   ? "a view"
+                  : x->integer ? "token ids"
+                  : x->partial ? "spread over the ranks"
+                               : "named twice");
     else if (prog_result(p, name).id || p->n_result == RESULTS_MAX)
         prog_fail(p, "result %s is there already, or one too many", name);
     else {

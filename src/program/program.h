@@ -73,8 +73,8 @@ struct value {
     const char  *name;              /* of a result; NULL otherwise */
 };
 
-/* A weight as a model names it: 1..4 checkpoint tensors stacked along out (q|k|v, gate|up).  '#' in a name stands for the
- * layer.  part_out are the rows of each part, on this rank.  A vector has in = 1 (biases, norm weights). */
+/* A weight as a model names it: 1..4 checkpoint tensors stacked along out (q|k|v, gate|up).  '#' in a name stands for
+ * the layer.  part_out are the rows of each part, on this rank.  A vector has in = 1 (biases, norm weights). */
 struct weight {
     const char *part[4];
     uint32_t    part_out[4];
@@ -141,8 +141,8 @@ const char *op_name(enum op op);
 void        prog_list(const struct prog *p, struct buf *out);       /* readable listing, a line an instruction */
 
 /* Storage for the values that own theirs, in floats per row: values whose lifetimes do not overlap share.  Counted
- * apart for each kind of rows, as their counts differ.  With n rows value v lies, row after row, from float offset[v] * n
- * of its kind; offsets are multiples of 16.  A view has its base's offset, token ids have no storage (and offset 0). */
+ * apart for each kind of rows, as their counts differ.  With n rows value v lies, row after row, from float offset[v] *
+ * n of its kind; offsets are multiples of 16.  A view has its base's offset; token ids have no storage (offset 0). */
 struct storage {
     uint32_t *offset;               /* [prog_n_values + 1] in floats per row, within its kind of rows */
     uint32_t  token_floats, pick_floats;

@@ -1,7 +1,7 @@
 /* cases.c -- see cases.h.
  *
- * A case is a program of one instruction.  Programs begin with token ids, so its inputs are rows of random tables: the ids
- * choose them.  Sequences lie in blocks scattered over the pool; every second row is picked. */
+ * A case is a program of one instruction.  Programs begin with token ids, so its inputs are rows of random tables: the
+ * ids choose them.  Sequences lie in blocks scattered over the pool; every second row is picked. */
 #include "cases.h"
 
 #include "base/mem.h"
@@ -24,7 +24,8 @@ static void inputs(struct prog *p, const struct op_case *c, val in[3])
     struct weight table = {.part = {name[0]}, .part_out = {VOCAB}, .in = width};
     val all = {0};
     if (c->views)
-        all = EMIT(p, embed, .in = {prog_tokens(p)}, .w = {bundle_weight(prog_bundle(p), -1, &table)}, .embed.scale = 1);
+        all =
+            EMIT(p, embed, .in = {prog_tokens(p)}, .w = {bundle_weight(prog_bundle(p), -1, &table)}, .embed.scale = 1);
     for (unsigned k = 0; k < 3 && c->in[k]; at += c->in[k++]) {
         table.part[0] = name[k];
         table.in = c->in[k];
@@ -159,8 +160,8 @@ static float *case_rows(const struct prog *p, const struct feed *f, const struct
     return out;
 }
 
-/* The largest difference of a row, by its length or that of the average row if it is longer: a row of few numbers may be
- * short by chance.  Infinite when there is something to hide. */
+/* The largest difference of a row, by its length or that of the average row if it is longer: a row of few numbers may
+ * be short by chance.  Infinite when there is something to hide. */
 static double worst_row(const float *is, const float *should, size_t n_row, size_t width)
 {
     double worst = 0, average = 0;
@@ -194,7 +195,8 @@ static double case_error(const struct backend_type *t, enum precision precision,
     if (!p)
         return INFINITY;
     struct feed     f = feed_of(p, op, c);
-    struct rig_opts o = {.type = &backend_ref, .precision = PRECISION_EXACT, .n_thread = 1, .format = format, .seed = 42,
+    struct rig_opts o = {.type = &backend_ref, .precision = PRECISION_EXACT, .n_thread = 1, .format = format,
+                         .seed = 42,
                          .n_block = f.n_block};
     o.plan = (struct plan_opts){.token_max = f.n_token, .seq_max = OP_CASE_SEQS, .pick_max = f.n_token,
                                 .block_tokens = BLOCK_TOKENS, .context_max = f.most};
@@ -241,12 +243,14 @@ static unsigned run_op(const struct backend_type *t, enum precision precision, e
         worst = error > worst ? error : worst;
         if (error > bound) {
             over++;
-            printf("  %s %s, %s: error %.3g is over %.3g\n", op_name(op), format_info(format)->name, c->name, error, bound);
+            printf("  %s %s, %s: error %.3g is over %.3g\n", op_name(op), format_info(format)->name, c->name, error,
+                   bound);
         }
     }
     if (n)
         printf("%-4s %-5s %-7s %-5s %3u cases, worst %.2e, bound %.0e\n", t->name,
-               precision == PRECISION_EXACT ? "exact" : "fast", op_name(op), format_info(format)->name, n, worst, bound);
+               precision == PRECISION_EXACT ? "exact" : "fast", op_name(op), format_info(format)->name, n, worst,
+               bound);
     return over;
 }
 

@@ -66,8 +66,8 @@ static void small_expect(struct small s, val out, const float *const weights[], 
     static const int32_t  token[2] = {0, 1};
     static const uint32_t start[2] = {0, 2}, past[1] = {0}, block[1] = {1}, pick[1] = {1};
     struct plan_opts      o = {.token_max = 2, .seq_max = 1, .pick_max = 1, .block_tokens = 2, .context_max = 2};
-    struct batch in = {.n_token = 2, .n_seq = 1, .n_pick = 1, .token = token, .start = start, .past = past, .block = block,
-                       .block_max = 1, .pick = pick};
+    struct batch in = {.n_token = 2, .n_seq = 1, .n_pick = 1, .token = token, .start = start, .past = past,
+                       .block = block, .block_max = 1, .pick = pick};
     struct err e = {0};
     prog_out(s.p, "out", out);
     if (!prog_end(s.p, &e))
@@ -94,7 +94,7 @@ static void small_expect(struct small s, val out, const float *const weights[], 
     bundle_free(s.b);
 }
 
-#define EXPECT(s, out, weights, ...)                                                                                     \
+#define EXPECT(s, out, weights, ...)                                                                                   \
     small_expect((s), (out), (weights), (const float[]){__VA_ARGS__}, sizeof((float[]){__VA_ARGS__}) / sizeof(float))
 
 static void linear_by_hand(void **state)
@@ -129,8 +129,8 @@ static void rope_by_hand(void **state)
            c - 3 * s1, 2 * d - 4 * s2, 3 * c + s1, 4 * d + 2 * s2);
     s = small_new(4);
     f = bundle_const(s.b, (float[]){1, 0.5f}, 2);
-    EXPECT(s, EMIT(s.p, rope, .in = {s.x}, .w = {f}, .rope = {.head_dim = 4, .factor = 2, .interleaved = 1}), weights, 2, 4,
-           6, 8, 2 * (c - 2 * s1), 2 * (2 * c + s1), 2 * (3 * d - 4 * s2), 2 * (4 * d + 3 * s2));
+    EXPECT(s, EMIT(s.p, rope, .in = {s.x}, .w = {f}, .rope = {.head_dim = 4, .factor = 2, .interleaved = 1}), weights,
+           2, 4, 6, 8, 2 * (c - 2 * s1), 2 * (2 * c + s1), 2 * (3 * d - 4 * s2), 2 * (4 * d + 3 * s2));
 }
 
 static void glu_by_hand(void **state)
@@ -145,8 +145,9 @@ static void glu_by_hand(void **state)
 
 static val attend(struct small *s, uint32_t window)
 {
-    return EMIT(s->p, attend, .in = {prog_cols(s->p, s->x, 0, 2), prog_cols(s->p, s->x, 2, 1), prog_cols(s->p, s->x, 3, 1)},
-                .s = bundle_state(s->b, -1, STATE_TOKEN, 2), .attend = {.head_dim = 1, .scale = 0.5f, .window = window});
+    return EMIT(
+        s->p, attend, .in = {prog_cols(s->p, s->x, 0, 2), prog_cols(s->p, s->x, 2, 1), prog_cols(s->p, s->x, 3, 1)},
+        .s = bundle_state(s->b, -1, STATE_TOKEN, 2), .attend = {.head_dim = 1, .scale = 0.5f, .window = window});
 }
 
 /* Two query heads, 2 and 4, share keys of 0 and ln 3: weights 1/4, 3/4 and 1/10, 9/10 over the values 1 and 5. */

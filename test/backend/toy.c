@@ -32,7 +32,8 @@ static val layer(struct prog *p, int l, val x, wt freqs)
                  .w = {mat(p, l, SPLIT_IN, Q, (struct weight){.part = {"#.o"}, .part_out = {WIDTH}})});
     x = EMIT(p, add, .in = {x, EMIT(p, sum, .in = {o})});
     wt  up = mat(p, l, SPLIT_OUT, WIDTH, (struct weight){.part = {"#.gate", "#.up"}, .part_out = {FF, FF}});
-    val g = EMIT(p, glu, .in = {EMIT(p, linear, .in = {norm(p, l, x, "#.norm_2")}, .w = {up})}, .glu = {.act = ACT_SILU});
+    val g =
+        EMIT(p, glu, .in = {EMIT(p, linear, .in = {norm(p, l, x, "#.norm_2")}, .w = {up})}, .glu = {.act = ACT_SILU});
     val d = EMIT(p, linear, .in = {g},
                  .w = {mat(p, l, SPLIT_IN, FF, (struct weight){.part = {"#.down"}, .part_out = {WIDTH}})});
     return EMIT(p, add, .in = {x, EMIT(p, sum, .in = {d})});

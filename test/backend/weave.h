@@ -53,7 +53,8 @@ static inline struct plan_opts weave_plan(const struct weave_seqs *q)
     uint32_t all = 0;
     for (uint32_t s = 0; s < q->n_seq; s++)
         all += q->len[s];
-    return (struct plan_opts){.token_max = all, .seq_max = q->n_seq, .pick_max = all, .block_tokens = WEAVE_BLOCK_TOKENS,
+    return (struct plan_opts){.token_max = all, .seq_max = q->n_seq, .pick_max = all,
+                              .block_tokens = WEAVE_BLOCK_TOKENS,
                               .context_max = WEAVE_LONGEST};
 }
 
@@ -125,7 +126,8 @@ static inline uint32_t weave_part(struct weave_run *w, int chunk, uint32_t left)
 }
 
 /* The logits of every token, run in the given way, to be freed; NULL: the backend failed. */
-static inline float *weave(const struct backend_type *t, struct plan *plan, const struct weave_seqs *q, struct weave how)
+static inline float *weave(const struct backend_type *t, struct plan *plan, const struct weave_seqs *q,
+                           struct weave how)
 {
     struct weave_run w = {.type = t, .plan = plan, .q = q, .seed = (uint64_t)how.chunk + 5};
     uint32_t         order[WEAVE_BLOCKS];

@@ -39,8 +39,8 @@ const float *loaded_run(struct loaded *l, const int32_t *token, uint32_t n, uint
 {
     uint32_t     n_block = (l->context_max + l->block_tokens - 1) / l->block_tokens;
     uint32_t    *block = mem_array(n_block, sizeof *block), *pick = mem_array(n, sizeof *pick), start[2] = {0, n};
-    struct batch in = {.n_token = n, .n_seq = 1, .n_pick = last_only ? 1 : n, .token = token, .start = start, .past = &past,
-                       .block = block, .block_max = n_block, .pick = pick};
+    struct batch in = {.n_token = n, .n_seq = 1, .n_pick = last_only ? 1 : n, .token = token, .start = start,
+                       .past = &past, .block = block, .block_max = n_block, .pick = pick};
     struct err   e = {0};
     for (uint32_t i = 0; i < n_block; i++)
         block[i] = n_block - 1 - i;

@@ -20,8 +20,8 @@ bool loaded_open(struct loaded *l, const char *path, const struct backend_type *
                  const struct plan_opts *o, uint32_t n_block);
 void loaded_close(struct loaded *l);
 
-/* One sequence, alone, in as many blocks as it needs (from the last to the first): runs n tokens behind `past` others and
- * returns the logits of all of them, or of the last alone; NULL: it failed, and why is printed. */
+/* One sequence, alone, in as many blocks as it needs (from the last to the first): runs n tokens behind `past` others
+ * and returns the logits of all of them, or of the last alone; NULL: it failed, and why is printed. */
 const float *loaded_run(struct loaded *l, const int32_t *token, uint32_t n, uint32_t past, bool last_only);
 
 /* The parsed file; ends the test when it cannot be read. */

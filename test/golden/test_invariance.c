@@ -1,5 +1,5 @@
-/* The tiny checkpoints run whole, chunked, token by token, alone and in a batch of 16, with 1, 2 and 3 threads, on every
- * backend in both precisions: the same logits to the bit. */
+/* The tiny checkpoints run whole, chunked, token by token, alone and in a batch of 16, with 1, 2 and 3 threads, on
+ * every backend in both precisions: the same logits to the bit. */
 #include "backend/weave.h"
 #include "loaded.h"
 
@@ -22,7 +22,8 @@ static bool same_everywhere(const struct backend_type *t, enum precision precisi
         loaded_close(&l);
     }
     free(first);
-    printf("%-4s %-5s %-12s %s\n", t->name, precision == PRECISION_EXACT ? "exact" : "fast", name, ok ? "ok" : "FAILED");
+    printf("%-4s %-5s %-12s %s\n", t->name, precision == PRECISION_EXACT ? "exact" : "fast", name,
+           ok ? "ok" : "FAILED");
     return ok;
 }
 

@@ -105,8 +105,8 @@ static bool model_check(const struct backend_type *t, const struct fixture *x)
         ok = safetensors_find(golden, golden_name(i, room), &want) && prompt_check(&l, it.value, &want, &f);
     }
     ok = ok && f.prompts > 0 && f.wrong == 0 && f.delta <= DELTA_MAX;
-    printf("%-4s %-12s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n", t->name,
-           x->name, f.prompts, f.rows, (double)f.delta, f.ids, f.wrong, f.near, ok ? "ok" : "FAILED");
+    printf("%-4s %-12s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n",
+           t->name, x->name, f.prompts, f.rows, (double)f.delta, f.ids, f.wrong, f.near, ok ? "ok" : "FAILED");
     safetensors_free(golden);
     file_unmap(&map);
     json_free(doc);

@@ -21,7 +21,7 @@ static double top_delta(json prompt, const float *logits, uint32_t n_vocab)
         return INFINITY;
     for (size_t i = 0; i < json_len(ids); i++) {
         int64_t id = json_int_or(json_at(ids, i), -1);
-        double  d = id < 0 || id >= n_vocab ? INFINITY : fabs((double)logits[id] - json_num_or(json_at(values, i), NAN));
+        double d = id < 0 || id >= n_vocab ? INFINITY : fabs((double)logits[id] - json_num_or(json_at(values, i), NAN));
         delta = d <= delta ? delta : isnan(d) ? INFINITY : d;
     }
     return delta;
@@ -30,7 +30,7 @@ static double top_delta(json prompt, const float *logits, uint32_t n_vocab)
 static bool prompt_check(struct loaded *l, json prompt)
 {
     uint32_t     n, n_id, wrong = 0, n_vocab = l->model->info.n_vocab;
-    int32_t     *ids = read_ids(json_get(prompt, "prompt_ids"), &n), *answer = read_ids(json_get(prompt, "greedy"), &n_id);
+    int32_t *ids = read_ids(json_get(prompt, "prompt_ids"), &n), *answer = read_ids(json_get(prompt, "greedy"), &n_id);
     const float *logits = loaded_run(l, ids, n, 0, true);
     double       delta = logits ? top_delta(prompt, logits, n_vocab) : INFINITY;
     for (uint32_t i = 0; i < n_id && logits; i++) {

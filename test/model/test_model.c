@@ -1,4 +1,5 @@
-/* Models: what the configurations of the fixtures become, what scaling does to frequencies, and what is refused by name. */
+/* Models: what the configurations of the fixtures become, what scaling does to frequencies, and what is refused by
+ * name. */
 #include "model/model.h"
 
 #include "base/file.h"
@@ -44,7 +45,7 @@ static struct opened open_fixture(const char *name)
     return o;
 }
 
-/* The configuration of a fixture with some of its members replaced ("null" counts as a value, NULL takes the key out). */
+/* The configuration of a fixture with some of its members replaced ("null" is a value, NULL takes the key out). */
 struct change {
     const char *key, *value;
 };
@@ -162,8 +163,8 @@ static void windows_follow_the_configuration(void **state)
 {
     (void)state;
     struct opened       o;
-    const struct change by_switch[] = {{"use_sliding_window", "true"}, {"sliding_window", "9"}, {"max_window_layers", "1"},
-                                       {"layer_types", NULL}};
+    const struct change by_switch[] = {
+        {"use_sliding_window", "true"}, {"sliding_window", "9"}, {"max_window_layers", "1"}, {"layer_types", NULL}};
     assert_true(open_changed(&o, "qwen2", by_switch, 4));
     assert_int_equal(find(o.m, OP_attend, 0)->attend.window, 0);
     assert_int_equal(find(o.m, OP_attend, 1)->attend.window, 9);
@@ -172,8 +173,8 @@ static void windows_follow_the_configuration(void **state)
     assert_true(open_changed(&o, "qwen2", by_switch + 1, 3));       /* not switched on */
     assert_int_equal(find(o.m, OP_attend, 2)->attend.window, 0);
     close_all(&o);
-    const struct change by_layer[] = {{"sliding_window", "7"},
-                                      {"layer_types", "[\"full_attention\", \"sliding_attention\", \"full_attention\"]"}};
+    const struct change by_layer[] = {
+        {"sliding_window", "7"}, {"layer_types", "[\"full_attention\", \"sliding_attention\", \"full_attention\"]"}};
     assert_true(open_changed(&o, "llama3", by_layer, 2));
     assert_int_equal(find(o.m, OP_attend, 0)->attend.window, 0);
     assert_int_equal(find(o.m, OP_attend, 1)->attend.window, 7);
@@ -207,15 +208,19 @@ static void scalings_as_published(void **state)
     (void)state;
     const double plain[] = {1, 0.316227764, 0.1, 0.0316227786, 0.01, 0.00316227763, 0.001, 0.000316227757};
     const double linear[] = {0.25, 0.079056941, 0.025, 0.00790569466, 0.0025, 0.000790569408, 0.00025, 7.90569394e-05};
-    const double llama3[] = {1, 0.244384596, 0.0130422567, 0.00395284733, 0.00125, 0.000395284733, 0.000125, 3.95284733e-05};
+    const double llama3[] = {1,       0.244384596,    0.0130422567, 0.00395284733,
+                             0.00125, 0.000395284733, 0.000125,     3.95284733e-05};
     const double yarn[] = {1, 0.256935058, 0.0625, 0.0138349656, 0.0025, 0.000790569466, 0.00025, 7.90569466e-05};
-    const double yarn_exact[] = {1, 0.120533993, 0.0125, 0.00395284733, 0.00125, 0.000395284733, 0.000125, 3.95284733e-05};
+    const double yarn_exact[] = {1,       0.120533993,    0.0125,   0.00395284733,
+                                 0.00125, 0.000395284733, 0.000125, 3.95284733e-05};
     frequencies((struct change[]){{"rope_scaling", "{\"rope_type\": \"default\"}"}}, 1, plain, 1);
     frequencies((struct change[]){{"rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 10000.0}"},
                                   {"rope_theta", NULL}}, 2, plain, 1);
     frequencies((struct change[]){{"rope_scaling", "{\"type\": \"linear\", \"factor\": 4.0}"}}, 1, linear, 1);
-    frequencies((struct change[]){{"rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, "
-                                  "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64}"}}, 1, llama3, 1);
+    frequencies(
+        (struct change[]){{"rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, "
+                                           "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64}"}},
+        1, llama3, 1);
     frequencies((struct change[]){{"rope_scaling", "{\"rope_type\": \"yarn\", \"factor\": 4.0, "
                                   "\"original_max_position_embeddings\": 256}"}}, 1, yarn, 1.1386294361119891);
     frequencies((struct change[]){{"rope_scaling", "{\"type\": \"yarn\", \"original_max_position_embeddings\": 64, "
@@ -244,7 +249,10 @@ static void what_is_not_computed_is_refused(void **state)
         enum err_kind kind;
         const char   *text;
     } t[] = {
-        {"llama3", {"architectures", "[\"GemmaForCausalLM\"]"}, ERR_UNSUPPORTED, "GemmaForCausalLM is not supported; Llama"},
+        {"llama3",
+         {"architectures", "[\"GemmaForCausalLM\"]"},
+         ERR_UNSUPPORTED,
+         "GemmaForCausalLM is not supported; Llama"},
         {"llama3", {"architectures", "[]"}, ERR_CORRUPT, "architectures names no model"},
         {"llama3", {"hidden_act", "\"relu\""}, ERR_UNSUPPORTED, "hidden_act 'relu'"},
         {"llama3", {"quantization_config", "{\"bits\": 4}"}, ERR_UNSUPPORTED, "quantization_config"},
@@ -252,7 +260,10 @@ static void what_is_not_computed_is_refused(void **state)
         {"llama3", {"partial_rotary_factor", "0.5"}, ERR_UNSUPPORTED, "partial_rotary_factor"},
         {"llama3", {"rope_scaling", "{\"rope_type\": \"longrope\"}"}, ERR_UNSUPPORTED, "type 'longrope'"},
         {"llama3", {"rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2}"}, ERR_UNSUPPORTED, "type 'dynamic'"},
-        {"llama3", {"rope_scaling", "{\"type\": \"linear\", \"mrope_section\": [1]}"}, ERR_UNSUPPORTED, "'mrope_section'"},
+        {"llama3",
+         {"rope_scaling", "{\"type\": \"linear\", \"mrope_section\": [1]}"},
+         ERR_UNSUPPORTED,
+         "'mrope_section'"},
         {"llama3", {"rope_scaling", "{\"type\": \"linear\", \"factor\": \"2\"}"}, ERR_CORRUPT, "factor is \"2\""},
         {"llama3", {"rope_scaling", "[1]"}, ERR_CORRUPT, "rope_scaling is an array"},
         {"llama3", {"rope_theta", "0"}, ERR_CORRUPT, "rope_theta is 0"},
@@ -270,9 +281,13 @@ static void what_is_not_computed_is_refused(void **state)
         {"llama3", {"layer_types", "[\"full_attention\"]"}, ERR_CORRUPT, "does not name 3 layers"},
         {"llama3", {"rms_norm_eps", "-1"}, ERR_CORRUPT, "rms_norm_eps is -1"},
         {"qwen2", {"tie_word_embeddings", "false"}, ERR_CORRUPT, "'lm_head.weight' is missing"},
-        {"qwen3", {"layer_types", "[\"linear_attention\", \"full_attention\", \"full_attention\"]"}, ERR_UNSUPPORTED,
+        {"qwen3",
+         {"layer_types", "[\"linear_attention\", \"full_attention\", \"full_attention\"]"},
+         ERR_UNSUPPORTED,
          "'linear_attention'"},
-        {"qwen3", {"layer_types", "[\"sliding_attention\", \"full_attention\", \"full_attention\"]"}, ERR_CORRUPT,
+        {"qwen3",
+         {"layer_types", "[\"sliding_attention\", \"full_attention\", \"full_attention\"]"},
+         ERR_CORRUPT,
          "no window is set"},
         {"mistral", {"sliding_window", "-4"}, ERR_CORRUPT, "sliding_window is -4"},
         {"qwen2", {"architectures", "[\"LlamaForCausalLM\"]"}, ERR_UNSUPPORTED, "proj.bias' has no place"},
@@ -284,7 +299,8 @@ static void what_is_not_computed_is_refused(void **state)
         if (open_changed(&o, t[i].model, all, n))
             fail_msg("%s %s = %s was taken", t[i].model, t[i].change.key, t[i].change.value);
         if (o.e.kind != t[i].kind || !strstr(o.e.text, t[i].text) || strchr(o.e.text, '\n'))
-            fail_msg("%s = %s: '%s' (kind %d) has no '%s'", t[i].change.key, t[i].change.value, o.e.text, o.e.kind, t[i].text);
+            fail_msg("%s = %s: '%s' (kind %d) has no '%s'", t[i].change.key, t[i].change.value, o.e.text, o.e.kind,
+                     t[i].text);
         close_all(&o);
     }
 }

@@ -24,7 +24,8 @@ static void drop(struct prog *p)
 
 static wt matrix(struct prog *p, const char *name, uint32_t out, uint32_t in, enum split split)
 {
-    return bundle_weight(prog_bundle(p), -1, &(struct weight){.part = {name}, .part_out = {out}, .in = in, .split = split});
+    return bundle_weight(prog_bundle(p), -1,
+                         &(struct weight){.part = {name}, .part_out = {out}, .in = in, .split = split});
 }
 
 static val embed(struct prog *p, const char *name, uint32_t width)
@@ -135,7 +136,8 @@ static void ropes_and_attention_want_whole_heads(void **state)
     EMIT(p, rope, .in = {embed(p, "t", 8)}, .w = {freqs}, .rope = {.head_dim = 4, .factor = 1});
     refused(p, "rope", "3 frequencies");
     p = fresh();
-    EMIT(p, rope, .in = {embed(p, "t", 8)}, .w = {matrix(p, "f", 2, 1, SPLIT_NONE)}, .rope = {.head_dim = 4, .factor = 1});
+    EMIT(p, rope, .in = {embed(p, "t", 8)}, .w = {matrix(p, "f", 2, 1, SPLIT_NONE)},
+         .rope = {.head_dim = 4, .factor = 1});
     refused(p, "rope", "no constant");
     p = fresh();
     val x = embed(p, "t", 8);
@@ -257,7 +259,8 @@ static struct prog *tangle(uint64_t seed)
         unsigned at = (unsigned)(seed >> 40) % 4, from = (unsigned)(seed >> 50) % 4;
         snprintf(name, sizeof name, "m.%u", i);
         uint32_t in = prog_value(p, v[from])->width, out = prog_value(p, v[at])->width;
-        v[at] = EMIT(p, add, .in = {v[at], EMIT(p, linear, .in = {v[from]}, .w = {matrix(p, name, out, in, SPLIT_NONE)})});
+        v[at] =
+            EMIT(p, add, .in = {v[at], EMIT(p, linear, .in = {v[from]}, .w = {matrix(p, name, out, in, SPLIT_NONE)})});
     }
     for (unsigned i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "out.%u", i);
@@ -283,11 +286,13 @@ static void values_that_live_together_lie_apart(void **state)
                 if (x->integer || y->integer || x->rows != y->rows)
                     continue;
                 bool together = x->first <= y->last && y->first <= x->last;
-                bool apart = shared.offset[a] + x->width <= shared.offset[b] || shared.offset[b] + y->width <= shared.offset[a];
+                bool apart =
+                    shared.offset[a] + x->width <= shared.offset[b] || shared.offset[b] + y->width <= shared.offset[a];
                 assert_true(apart || !together);
                 assert_true(kept.offset[a] + x->width <= kept.offset[b] || kept.offset[b] + y->width <= kept.offset[a]);
                 assert_int_equal(shared.offset[a] % 16, 0);
-                assert_true(shared.offset[a] + x->width <= (x->rows == ROWS_PICK ? shared.pick_floats : shared.token_floats));
+                assert_true(shared.offset[a] + x->width <=
+                            (x->rows == ROWS_PICK ? shared.pick_floats : shared.token_floats));
             }
         storage_drop(&shared);
         storage_drop(&kept);

@@ -15,7 +15,8 @@ static void append(const struct ref_call *c, const struct ref_seq *s)
 }
 
 /* One head of one token: q against the keys at column `at` of the records first .. last, then their values. */
-static void head(const struct ref_call *c, const struct ref_seq *s, const float *q, float *out, uint32_t at, uint32_t last)
+static void head(const struct ref_call *c, const struct ref_seq *s, const float *q, float *out, uint32_t at,
+                 uint32_t last)
 {
     uint32_t dim = c->instr->attend.head_dim, window = c->instr->attend.window, width = ref_in(c, 1).width;
     uint32_t first = window && last >= window ? last - window + 1 : 0;

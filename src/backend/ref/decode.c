@@ -35,7 +35,7 @@ static void decode_BF16(const uint8_t *p, float *out)
     memcpy(out, &bits, sizeof *out);
 }
 
-/* 32 numbers, 4 bits each: the low halves of 16 bytes, then the high ones.  high, if there, holds a fifth bit of each. */
+/* 32 numbers, 4 bits each: the low halves of 16 bytes, then the high ones.  high, if there, has a fifth bit of each. */
 static void nibbles(const uint8_t *q, const uint8_t *high, int *out)
 {
     for (unsigned i = 0; i < 32; i++) {
@@ -101,7 +101,8 @@ static void scale_min(const uint8_t *s, unsigned k, float *scale, float *min)
     }
 }
 
-/* 256 numbers in 8 parts of 32; two parts share 32 bytes of q.  high, if there, has bit k of byte i for number i of part k. */
+/* 256 numbers in 8 parts of 32; two parts share 32 bytes of q.  high, if there, has bit k of byte i for number i of
+ * part k. */
 static void decode_parts(const uint8_t *p, const uint8_t *high, const uint8_t *q, float *out)
 {
     for (unsigned k = 0; k < 8; k++) {
@@ -128,8 +129,8 @@ static void decode_Q5_K(const uint8_t *p, float *out)
     decode_parts(p, p + 16, p + 48, out);
 }
 
-/* 256 numbers in two halves of four quarters of 32; a scale for 16 numbers.  Quarters 0 and 1 have their low four bits in
- * the low halves of 64 bytes, 2 and 3 in the high halves; two more bits of all four lie in one byte. */
+/* 256 numbers in two halves of four quarters of 32; a scale for 16 numbers.  Quarters 0 and 1 have their low four bits
+ * in the low halves of 64 bytes, 2 and 3 in the high halves; two more bits of all four lie in one byte. */
 static void decode_Q6_K(const uint8_t *p, float *out)
 {
     const uint8_t *low = p, *high = p + 128, *scale = p + 192;

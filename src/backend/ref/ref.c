@@ -58,7 +58,8 @@ static void ref_close(struct backend *b)
     free(b);
 }
 
-static bool ref_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e)
+static bool ref_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n,
+                      struct err *e)
 {
     (void)e;
     CHECK(n <= 4 && w.id > 0 && w.id <= bundle_n_weights(m));
@@ -96,10 +97,12 @@ static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, con
     part[2] = longest(p, 0);
     part[3] = longest(p, 1);
     part[4] = o->context_max;
-    return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8 : part[0] + part[1] + part[2] + part[3] + part[4];
+    return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8
+                                                      : part[0] + part[1] + part[2] + part[3] + part[4];
 }
 
-static bool ref_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e)
+static bool ref_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out,
+                     struct err *e)
 {
     (void)b;
     (void)e;
@@ -121,7 +124,8 @@ static bool ref_reserve(struct backend *b, const struct bundle *m, const struct 
     struct states *state = mem_array(n_state, sizeof *state);
     for (size_t i = 0; i < n_state; i++) {
         size_t each = sizeof(float) * bundle_state_at(m, (st){(uint16_t)(i + 1)})->width, bytes;
-        if (!__builtin_mul_overflow(each, (size_t)n * o->block_tokens, &bytes) && (state[i].p = mem_try(bytes)) != NULL) {
+        if (!__builtin_mul_overflow(each, (size_t)n * o->block_tokens, &bytes) &&
+            (state[i].p = mem_try(bytes)) != NULL) {
             state[i].bytes = bytes;
             continue;
         }

@@ -1,7 +1,7 @@
 /* ref.h -- the reference backend's own: what its kernels see.
  *
- * ref defines what an op means.  It is meant to be read: one thread, float storage, sums in double, weights decoded row by
- * row where they lie in the file, no arithmetic shared with any other backend. */
+ * ref defines what an op means.  It is meant to be read: one thread, float storage, sums in double, weights decoded row
+ * by row where they lie in the file, no arithmetic shared with any other backend. */
 #ifndef BACKEND_REF_REF_H
 #define BACKEND_REF_REF_H
 
@@ -35,7 +35,7 @@ struct ref_rows ref_out(const struct ref_call *c);
 struct ref_seq  ref_seq(const struct ref_call *c, uint32_t s);
 bool            ref_has(const struct ref_call *c, unsigned k);      /* weight k is there */
 uint32_t        ref_weight_out(const struct ref_call *c, unsigned k);
-float          *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t row);     /* good until the next row of k */
+float          *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t row); /* good until the next row of k */
 float          *ref_vector(const struct ref_call *c, unsigned k);                       /* the same, for [n, 1] */
 float          *ref_scores(const struct ref_call *c);               /* room for a number a token of context */
 

@@ -19,7 +19,8 @@ static void params(const struct instr *i, struct buf *out)
 static const struct op_case cases[] = {
     {.name = "one row", .instr.embed.scale = 1, .w[0] = {.part_out = {97}, .in = 256}, .seq = {1}},
     {.name = "odd width", .instr.embed.scale = 1, .w[0] = {.part_out = {97}, .in = 37}, .seq = {5, 3}},
-    {.name = "scaled, many rows", .instr.embed.scale = 22.627417f, .w[0] = {.part_out = {300}, .in = 512}, .seq = {200}},
+    {.name = "scaled, many rows", .instr.embed.scale = 22.627417f, .w[0] = {.part_out = {300}, .in = 512},
+     .seq = {200}},
     {.name = "small blocks", .instr.embed.scale = 0.5f, .w[0] = {.part_out = {11}, .in = 96}, .seq = {33}},
     {0},
 };

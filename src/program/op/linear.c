@@ -1,7 +1,7 @@
 /* linear -- a matrix applied to each row.
  *
- * A matrix cut along `in` sees a part of the row on each rank, so what it gives is a part of a sum.  A bias would then be
- * added once a rank: only rank 0 may have one. */
+ * A matrix cut along `in` sees a part of the row on each rank, so what it gives is a part of a sum.  A bias would then
+ * be added once a rank: only rank 0 may have one. */
 #include "program/op.h"
 
 static bool shape(struct prog *p, const struct instr *i, struct value *out)
@@ -32,12 +32,13 @@ static const struct op_case cases[] = {
     {.name = "one block", .in = {32}, .w[0] = {.part_out = {33}, .in = 32}, .seq = {5}},
     {.name = "odd number of blocks", .in = {288}, .w[0] = {.part_out = {70}, .in = 288}, .seq = {9}},
     {.name = "odd outputs", .in = {768}, .w[0] = {.part_out = {131}, .in = 768}, .seq = {2, 1, 4}},
-    {.name = "stacked, bias", .in = {256}, .w = {{.part_out = {96, 32, 31}, .in = 256}, {.part_out = {96, 32, 31}, .in = 1}},
-     .seq = {1, 17}},
+    {.name = "stacked, bias", .in = {256},
+     .w = {{.part_out = {96, 32, 31}, .in = 256}, {.part_out = {96, 32, 31}, .in = 1}}, .seq = {1, 17}},
     {.name = "four parts", .in = {512}, .w[0] = {.part_out = {5, 64, 1, 48}, .in = 512}, .seq = {16}},
     {.name = "view", .in = {256}, .views = true, .w[0] = {.part_out = {40}, .in = 256}, .seq = {6}},
     {.name = "many rows", .in = {512}, .w[0] = {.part_out = {300}, .in = 512}, .seq = {130, 7}},
-    {.name = "many rows, bias", .in = {1024}, .w = {{.part_out = {65}, .in = 1024}, {.part_out = {65}, .in = 1}}, .seq = {64}},
+    {.name = "many rows, bias", .in = {1024}, .w = {{.part_out = {65}, .in = 1024}, {.part_out = {65}, .in = 1}},
+     .seq = {64}},
     {.name = "wide", .in = {2048}, .w[0] = {.part_out = {128}, .in = 2048}, .seq = {1, 1, 1}},
     {0},
 };

@@ -27,11 +27,14 @@ static const struct op_case cases[] = {
     {.name = "odd width", .instr.norm.eps = 1e-6f, .in = {37}, .w[0] = {.part_out = {37}, .in = 1}, .seq = {4, 9}},
     {.name = "one column", .instr.norm.eps = 1e-6f, .in = {1}, .w[0] = {.part_out = {1}, .in = 1}, .seq = {3}},
     {.name = "large eps", .instr.norm.eps = 10, .in = {100}, .w[0] = {.part_out = {100}, .in = 1}, .seq = {3}},
-    {.name = "1 + w", .instr.norm = {.eps = 1e-6f, .one = 1}, .in = {192}, .w[0] = {.part_out = {192}, .in = 1}, .seq = {5}},
-    {.name = "heads", .instr.norm = {.eps = 1e-6f, .group = 32}, .in = {128}, .w[0] = {.part_out = {32}, .in = 1}, .seq = {8, 3}},
+    {.name = "1 + w", .instr.norm = {.eps = 1e-6f, .one = 1}, .in = {192}, .w[0] = {.part_out = {192}, .in = 1},
+     .seq = {5}},
+    {.name = "heads", .instr.norm = {.eps = 1e-6f, .group = 32}, .in = {128}, .w[0] = {.part_out = {32}, .in = 1},
+     .seq = {8, 3}},
     {.name = "heads of a view", .instr.norm = {.eps = 1e-6f, .group = 20}, .in = {60}, .views = true,
      .w[0] = {.part_out = {20}, .in = 1}, .seq = {7}},
-    {.name = "many rows", .instr.norm.eps = 1e-5f, .in = {576}, .w[0] = {.part_out = {576}, .in = 1}, .seq = {150, 100}},
+    {.name = "many rows", .instr.norm.eps = 1e-5f, .in = {576}, .w[0] = {.part_out = {576}, .in = 1},
+     .seq = {150, 100}},
     {0},
 };
 

@@ -26,8 +26,8 @@ static void params(const struct instr *i, struct buf *out)
 
 static const struct op_case cases[] = {
     {.name = "halves", .instr.rope = {.head_dim = 64, .factor = 1}, .in = {192}, .w[0].part_out = {32}, .seq = {5}},
-    {.name = "pairs", .instr.rope = {.head_dim = 64, .factor = 1, .interleaved = 1}, .in = {192}, .w[0].part_out = {32},
-     .seq = {5, 9}},
+    {.name = "pairs", .instr.rope = {.head_dim = 64, .factor = 1, .interleaved = 1}, .in = {192},
+     .w[0].part_out = {32}, .seq = {5, 9}},
     {.name = "odd half", .instr.rope = {.head_dim = 6, .factor = 1}, .in = {18}, .w[0].part_out = {3}, .seq = {20}},
     {.name = "odd half, pairs", .instr.rope = {.head_dim = 10, .factor = 1, .interleaved = 1}, .in = {30},
      .w[0].part_out = {5}, .seq = {20}},
