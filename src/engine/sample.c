@@ -127,19 +127,25 @@ double sample_uniform(uint64_t seed, uint64_t counter)
 
 /* e^x for x <= 0, to about 2 units in the last place; 0 below -87 and for what is not a number.  2^k e^f with
  * |f| <= ln 2 / 2: k by adding and taking off a number so large that fractions are lost, ln 2 in two parts so that f
- * stays exact. */
+ * stays exact.  Choices are made on the bits (of negative numbers, larger bits lie further below): compilers make vector
+ * instructions of those. */
 static inline float exp_of(float x)
 {
-    float in = x >= -87.0f ? x : -87.0f;
-    float k = (in * 1.44269504f + 12582912.0f) - 12582912.0f;
-    float f = (in - k * 0.693359375f) + k * 2.12194440e-4f;
+    const int32_t least = (int32_t)0xC2AE0000;      /* -87 */
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits |= INT32_MIN;
+    int32_t alive = bits > least ? 0 : -1;
+    bits = bits > least ? least : bits;
+    memcpy(&x, &bits, sizeof x);
+    float k = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
+    float f = (x - k * 0.693359375f) + k * 2.12194440e-4f;
     float y = 1.0f + f * (1.0f + f * (0.5f + f * (0.166666657f + f * (0.0416666292f
               + f * (0.00833337288f + f * 0.00138949489f)))));
-    uint32_t bits;
     memcpy(&bits, &y, sizeof bits);
-    bits += (uint32_t)(int32_t)k << 23;
+    bits = (bits + (int32_t)k * (1 << 23)) & alive;
     memcpy(&y, &bits, sizeof y);
-    return x >= -87.0f ? y : 0.0f;
+    return y;
 }
 
 /* The largest of n, -INFINITY when there is none; what is not a number is passed over. */
@@ -159,20 +165,28 @@ static float largest(const float *x, uint32_t n)
     return m[0];
 }
 
-/* w[i] = e^((x[i] - max) * scale), up to PIECE of them, and their sum; w may be NULL. */
+static void weigh_piece(const float *restrict x, float max, float scale, float *restrict w)
+{
+    for (int i = 0; i < PIECE; i++)
+        w[i] = exp_of((x[i] - max) * scale);
+}
+
+/* w[i] = e^((x[i] - max) * scale), for n up to PIECE, and their sum. */
 static double weigh(const float *x, uint32_t n, float max, float scale, float *w)
 {
     double sum[LANES] = {0};
-    float  some[LANES];
-    for (uint32_t i = 0; i < n; i += LANES) {
-        uint32_t take = n - i < LANES ? n - i : LANES;
-        for (uint32_t j = 0; j < LANES; j++)
-            some[j] = j < take ? exp_of((x[i + j] - max) * scale) : 0.0f;
-        for (uint32_t j = 0; j < LANES; j++)
-            sum[j] += (double)some[j];
-        if (w)
-            memcpy(w + i, some, take * sizeof *w);
+    float  in[PIECE], out[PIECE];
+    if (n == PIECE) {
+        weigh_piece(x, max, scale, out);
+    } else {
+        for (uint32_t i = 0; i < PIECE; i++)
+            in[i] = i < n ? x[i] : -INFINITY;
+        weigh_piece(in, max, scale, out);
     }
+    for (int i = 0; i < PIECE; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            sum[j] += (double)out[i + j];
+    memcpy(w, out, n * sizeof *w);
     return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
@@ -182,8 +196,9 @@ static double weigh(const float *x, uint32_t n, float max, float scale, float *w
 static double log_sum(const float *x, uint32_t n, float max)
 {
     double sum = 0;
+    float  w[PIECE];
     for (uint32_t i = 0; i < n; i += PIECE)
-        sum += weigh(x + i, n - i < PIECE ? n - i : PIECE, max, 1.0f, NULL);
+        sum += weigh(x + i, n - i < PIECE ? n - i : PIECE, max, 1.0f, w);
     return (double)max + log(sum);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -210,7 +211,7 @@ uint64_t fake_cost(uint32_t rows, double attended)
     return fake.step_cost + fake.row_cost * rows + (uint64_t)((double)fake.reach_cost * attended / 1000);
 }
 
-static void spend(const struct plan *pl, const struct batch *in)
+static void spend(const struct batch *in)
 {
     double   attended = 0, drawing = 0, furthest = 0;
     uint32_t draws = 0;
@@ -234,7 +235,6 @@ static void spend(const struct plan *pl, const struct batch *in)
         assert_true((double)cost <= most + row);
     }
     fake.device_free = (fake.device_free > fake.now ? fake.device_free : fake.now) + cost;
-    (void)pl;
 }
 
 static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
@@ -251,8 +251,11 @@ static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
         make_logits(read_slots(pl, in, s, in->past[s] + in->pick[i] - in->start[s] + 1),
                     pl->logits + (size_t)i * FAKE_VOCAB);
     }
+    if (fake.broken_in && --fake.broken_in == 0)
+        for (uint32_t i = 0; i < FAKE_VOCAB; i++)
+            pl->logits[i] = NAN;
     pl->n_pick = in->n_pick;
-    spend(pl, in);
+    spend(in);
     return true;
 }
 

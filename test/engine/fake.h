@@ -17,6 +17,7 @@ struct fake {
     uint64_t budget_ns;                         /* with check_time: no step may take longer, but for one row */
     bool     check_time;
     uint32_t fail_in, fail_wait_in;             /* the run, the wait that fails, counted down; 0: none */
+    uint32_t broken_in;                         /* the run whose first logits are no numbers, counted down; 0: none */
     uint32_t n_run;                             /* runs so far */
     uint32_t rows, reads;                       /* of the last run: all; of sequences with more than one row */
     const struct kv *kv;                        /* of the engine, to see who may write where */
