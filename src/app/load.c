@@ -22,37 +22,15 @@ static bool open_tokenizer(struct loaded *l, struct err *e)
     return ok;
 }
 
-static bool parse_template(struct loaded *l, struct str source, struct err *e)
-{
-    return template_new(&l->template, source, e) || err_in(e, "chat template of %s", checkpoint_path(l->checkpoint));
-}
-
-/* The template is a file of its own or a member of tokenizer_config.json: a string, or a list of named ones of which
- * "default" is meant. */
 static bool open_template(struct loaded *l, struct err *e)
 {
     size_t n;
     char  *text = checkpoint_text(l->checkpoint, "chat_template.jinja", &n);
-    if (text) {
-        bool ok = parse_template(l, (struct str){text, n}, e);
-        free(text);
-        return ok;
-    }
-    text = checkpoint_text(l->checkpoint, "tokenizer_config.json", &n);
     if (!text)
         return true;
-    struct json_doc *doc = NULL;
-    bool ok = json_parse(&doc, (struct str){text, n}, e) || err_in(e, "tokenizer_config.json");
+    bool ok = template_new(&l->template, (struct str){text, n}, e) ||
+              err_in(e, "chat template of %s", checkpoint_path(l->checkpoint));
     free(text);
-    if (!ok)
-        return false;
-    json source = json_get(json_root(doc), "chat_template");
-    for (struct json_iter it = json_iter(source); json_next(&it);)
-        if (json_is(json_get(it.value, "name"), "default"))
-            source = json_get(it.value, "template");
-    if (json_type(source) == JSON_STRING)
-        ok = parse_template(l, json_str(source), e);
-    json_free(doc);
     return ok;
 }
 
