@@ -2,9 +2,9 @@
  *
  * Which pairs may be joined, and what is best, comes from a list of merges (VOCAB_BPE) or from the scores of the joined
  * tokens (VOCAB_SPM); the rest is the same.  Candidates wait in a heap, so that a word of n characters costs
- * n log n; the symbols are a list, so that joining costs nothing.  Short words, which is what text is made of, fit in the
- * first cache and are scanned instead. */
-#include "text/model.h"
+ * n log n; the symbols are a list, so that joining costs nothing.  Short words, which is what text is made of, are
+ * scanned instead. */
+#include "text/coder.h"
 
 #include "base/mem.h"
 
@@ -25,7 +25,8 @@ struct bpe_join {
 enum { SCANNED_MAX = 24 };
 
 /* all: the special tokens too, which may be named in merges but are never made. */
-static bool merge_add(struct model *m, const struct names *all, const struct str pair[2], uint32_t rank, struct err *e)
+static bool merge_add(struct coder *m, const struct lexicon *all, const struct str pair[2], uint32_t rank,
+                      struct err *e)
 {
     char text[VOCAB_TOKEN_BYTES_MAX];
     bool fits = pair[0].n <= sizeof text && pair[1].n <= sizeof text - pair[0].n;
@@ -33,8 +34,8 @@ static bool merge_add(struct model *m, const struct names *all, const struct str
         memcpy(text, pair[0].p, pair[0].n);
         memcpy(text + pair[0].n, pair[1].p, pair[1].n);
     }
-    int32_t left = names_find(all, pair[0]), right = names_find(all, pair[1]);
-    int32_t whole = fits ? names_find(all, (struct str){text, pair[0].n + pair[1].n}) : -1;
+    int32_t left = lexicon_find(all, pair[0]), right = lexicon_find(all, pair[1]);
+    int32_t whole = fits ? lexicon_find(all, (struct str){text, pair[0].n + pair[1].n}) : -1;
     if (left < 0 || right < 0 || whole < 0)
         return err_set(e, ERR_CORRUPT, "merge %u (%.*s %.*s) is of tokens that are not in the vocabulary", rank,
                        (int)(pair[0].n < 99 ? pair[0].n : 99), pair[0].p, (int)(pair[1].n < 99 ? pair[1].n : 99),
@@ -45,7 +46,7 @@ static bool merge_add(struct model *m, const struct names *all, const struct str
     return true;
 }
 
-bool bpe_init(struct model *m, const struct vocab *v, const struct names *all, struct err *e)
+bool bpe_init(struct coder *m, const struct vocab *v, const struct lexicon *all, struct err *e)
 {
     map_init(&m->merge, v->n_merge);
     for (size_t i = 0; i < v->n_merge; i++)
@@ -65,7 +66,7 @@ static int better_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-void spm_init(struct model *m, const struct vocab *v)
+void spm_init(struct coder *m, const struct vocab *v)
 {
     struct scored *order = mem_array(v->n_token + 1, sizeof *order);
     for (size_t i = 0; i < v->n_token; i++)
@@ -81,13 +82,13 @@ void spm_init(struct model *m, const struct vocab *v)
 }
 
 /* Whether two neighbours may be joined, and to what. */
-static bool may_join(const struct model *m, struct str word, const struct bpe_symbol *a, const struct bpe_symbol *b,
+static bool may_join(const struct coder *m, struct str word, const struct bpe_symbol *a, const struct bpe_symbol *b,
                      struct bpe_join *out)
 {
     if (m->kind == VOCAB_SPM) {
         if (a->bytes + b->bytes > m->token_bytes_max)
             return false;
-        int32_t id = names_find(&m->names, (struct str){word.p + a->from, a->bytes + b->bytes});
+        int32_t id = lexicon_find(&m->names, (struct str){word.p + a->from, a->bytes + b->bytes});
         if (id < 0)
             return false;
         out->id = id;
@@ -108,7 +109,7 @@ static bool before(struct bpe_join a, struct bpe_join b)
     return a.rank != b.rank ? a.rank < b.rank : a.left < b.left;
 }
 
-static void heap_push(struct model_run *r, struct bpe_join x)
+static void heap_push(struct coder_run *r, struct bpe_join x)
 {
     if (r->n_join == r->room_join) {
         r->room_join = r->room_join * 2 + 64;
@@ -122,7 +123,7 @@ static void heap_push(struct model_run *r, struct bpe_join x)
     r->join[at] = x;
 }
 
-static struct bpe_join heap_pop(struct model_run *r)
+static struct bpe_join heap_pop(struct coder_run *r)
 {
     struct bpe_join top = r->join[0], last = r->join[--r->n_join];
     size_t          at = 0;
@@ -136,7 +137,7 @@ static struct bpe_join heap_pop(struct model_run *r)
     return top;
 }
 
-static void consider(const struct model *m, struct model_run *r, struct str word, uint32_t left, uint32_t right)
+static void consider(const struct coder *m, struct coder_run *r, struct str word, uint32_t left, uint32_t right)
 {
     struct bpe_join x;
     if (left != UINT32_MAX && right != UINT32_MAX && may_join(m, word, &r->symbol[left], &r->symbol[right], &x)) {
@@ -145,7 +146,7 @@ static void consider(const struct model *m, struct model_run *r, struct str word
     }
 }
 
-static void join_all(const struct model *m, struct model_run *r, struct str word)
+static void join_all(const struct coder *m, struct coder_run *r, struct str word)
 {
     r->n_join = 0;
     for (uint32_t i = 0; i < r->n_symbol; i++) {
@@ -177,7 +178,7 @@ static void join_all(const struct model *m, struct model_run *r, struct str word
 }
 
 /* The same for a few symbols: the best of all pairs is looked for each time, the left one of equals. */
-static void join_few(const struct model *m, struct model_run *r, struct str word)
+static void join_few(const struct coder *m, struct coder_run *r, struct str word)
 {
     struct bpe_join    join[SCANNED_MAX];
     struct bpe_symbol *s = r->symbol;
@@ -205,7 +206,7 @@ static void join_few(const struct model *m, struct model_run *r, struct str word
     r->n_symbol = n;
 }
 
-static void symbol_push(struct model_run *r, int32_t id, size_t from, size_t bytes)
+static void symbol_push(struct coder_run *r, int32_t id, size_t from, size_t bytes)
 {
     if (r->n_symbol == r->room_symbol) {
         r->room_symbol = r->room_symbol * 2 + 64;
@@ -214,7 +215,7 @@ static void symbol_push(struct model_run *r, int32_t id, size_t from, size_t byt
     r->symbol[r->n_symbol++] = (struct bpe_symbol){.id = id, .from = (uint32_t)from, .bytes = (uint32_t)bytes};
 }
 
-static bool push_bytes(const struct model *m, struct model_run *r, struct str word, size_t at, size_t n)
+static bool push_bytes(const struct coder *m, struct coder_run *r, struct str word, size_t at, size_t n)
 {
     for (size_t i = at; i < at + n; i++)
         if (m->byte_id[(uint8_t)word.p[i]] < 0)
@@ -226,13 +227,13 @@ static bool push_bytes(const struct model *m, struct model_run *r, struct str wo
 
 /* The word's characters as symbols.  Unknown ones become bytes, or else the unknown token, which waits for the next
  * known character: that bytes overtake it is how the reference has it. */
-static void bpe_begin(const struct model *m, struct model_run *r, struct str word)
+static void bpe_begin(const struct coder *m, struct coder_run *r, struct str word)
 {
     size_t unk_from = 0, unk_bytes = 0;
     for (size_t at = 0, n; at < word.n; at += n) {
         struct str rest = {word.p + at, word.n - at};
-        n = model_char(rest);
-        int32_t id = names_find(&m->names, (struct str){rest.p, n});
+        n = coder_char(rest);
+        int32_t id = lexicon_find(&m->names, (struct str){rest.p, n});
         bool    flush = unk_bytes && (id >= 0 || !m->fuse_unk);
         if (id < 0 && m->byte_fallback && push_bytes(m, r, word, at, n))
             continue;
@@ -251,19 +252,19 @@ static void bpe_begin(const struct model *m, struct model_run *r, struct str wor
         symbol_push(r, m->unk, unk_from, unk_bytes);
 }
 
-static void spm_begin(const struct model *m, struct model_run *r, struct str word)
+static void spm_begin(const struct coder *m, struct coder_run *r, struct str word)
 {
     for (size_t at = 0, n; at < word.n; at += n) {
         struct str rest = {word.p + at, word.n - at};
-        n = model_char(rest);
-        symbol_push(r, names_find(&m->names, (struct str){rest.p, n}), at, n);
+        n = coder_char(rest);
+        symbol_push(r, lexicon_find(&m->names, (struct str){rest.p, n}), at, n);
     }
 }
 
-void bpe_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out)
+void bpe_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out)
 {
     if (m->ignore_merges) {
-        int32_t id = names_find(&m->names, word);
+        int32_t id = lexicon_find(&m->names, word);
         if (id >= 0) {
             ids_push(out, id);
             return;
@@ -282,7 +283,7 @@ void bpe_encode(const struct model *m, struct model_run *r, struct str word, str
         const struct bpe_symbol *s = &r->symbol[i];
         if (s->id >= 0)
             ids_push(out, s->id);
-        else if (!model_encode_bytes(m, (struct str){word.p + s->from, s->bytes}, out) && m->unk >= 0)
+        else if (!coder_encode_bytes(m, (struct str){word.p + s->from, s->bytes}, out) && m->unk >= 0)
             ids_push(out, m->unk);
     }
 }

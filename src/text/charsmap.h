@@ -15,8 +15,8 @@ struct charsmap;
 MUST_USE bool charsmap_new(struct charsmap **out, struct str bytes, struct err *e);
 void          charsmap_free(struct charsmap *m);        /* NULL is fine */
 
-/* Appends s (valid UTF-8) with its parts replaced: a grapheme cluster of up to five bytes as a whole if the table has it,
- * else character by character. */
+/* Appends s (valid UTF-8) with its parts replaced: a grapheme cluster of up to five bytes as a whole if the table has
+ * it, else character by character. */
 void charsmap_run(const struct charsmap *m, struct str s, struct buf *out);
 
 #ifdef __cplusplus

@@ -1,8 +1,8 @@
 /* decode.c -- ids back to text, one at a time.
  *
- * A decoder is a chain of steps.  Tokens run down the chain in pieces, the last piece of a token marked; each step passes
- * on what it is sure of and holds back what later tokens may change: half a character, bytes that may turn out to be none,
- * a space that may be the last one.  What comes out at the end is the same however far apart the ids came, so decoding
+ * A decoder is a chain of steps.  Tokens run down the chain in pieces, the last piece of a token marked; each step
+ * passes on what it is sure of and holds back what later tokens may change: half a character, bytes that may turn out
+ * to be none, a space that may be the last one.  What comes out is the same however far apart the ids came, so decoding
  * at once is the same walk. */
 #include "text/parts.h"
 
@@ -13,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { HELD_BYTES_MAX = 64 << 20 };
+enum { HELD_BYTES_MAX = 4 << 20 };      /* what one step may wait with; Replace steps can be made to grow a token */
 
 struct stage {
     struct buf held;        /* the pieces of a token that is not whole yet */
@@ -285,6 +285,8 @@ static void feed_token(struct detok *d, size_t k, struct str token)
 
 static void feed(struct detok *d, size_t k, struct str piece, bool last)
 {
+    if (d->failed)
+        return;
     if (k == d->t->n_decode) {
         put(d, piece);
         return;

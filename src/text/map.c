@@ -1,7 +1,6 @@
 /* map.c -- see map.h. */
 #include "text/map.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -63,32 +62,4 @@ const struct map_slot *map_find(const struct map *m, uint64_t key)
 {
     const struct map_slot *s = seek(m, key);
     return s->key == key ? s : NULL;
-}
-
-static size_t names_seek(const struct names *x, struct str s)
-{
-    size_t at = (size_t)hash64(s.p, s.n, 0) & x->mask;
-    while (x->slot[at] && !str_eq(x->token[x->slot[at] - 1], s))
-        at = (at + 1) & x->mask;
-    return at;
-}
-
-void names_init(struct names *x, const struct str *token, size_t n)
-{
-    size_t room = slots_for(n);
-    *x = (struct names){token, mem_array(room, sizeof *x->slot), room - 1};
-    for (size_t id = 0; id < n; id++)
-        if (token[id].p)
-            x->slot[names_seek(x, token[id])] = (uint32_t)id + 1;
-}
-
-void names_drop(struct names *x)
-{
-    free(x->slot);
-    *x = (struct names){0};
-}
-
-int32_t names_find(const struct names *x, struct str s)
-{
-    return (int32_t)x->slot[names_seek(x, s)] - 1;
 }

@@ -3,7 +3,7 @@
 #define TEXT_PARTS_H
 
 #include "text/added.h"
-#include "text/model.h"
+#include "text/coder.h"
 #include "text/normalize.h"
 #include "text/split.h"
 #include "text/tokenizer.h"
@@ -41,8 +41,8 @@ struct tokenizer {
     bool                *special;   /* [n] */
     double              *score;     /* [n] or NULL */
     size_t               n;
-    struct names         names;
-    struct model         model;
+    struct lexicon         names;
+    struct coder         coder;
     struct vocab_added  *added;
     size_t               n_added;
     struct added         raw, normal;   /* looked for before normalizing, and after */

@@ -28,8 +28,8 @@ struct pattern_run {
 };
 
 /* The members of \s and \w as Oniguruma has them.  PCRE2's own \s takes U+180E in, its \w leaves out marks.  The spaces
- * are listed, for that is searched faster than the property; outside of sets Oniguruma goes by another table below U+0100,
- * which has Latin-1's numbers among the words. */
+ * are listed, for that is searched faster than the property; outside of sets Oniguruma goes by another table below
+ * U+0100, which has Latin-1's numbers among the words. */
 #define SPACES     "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 #define WORD_CHARS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 #define WORD_BARE  WORD_CHARS "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"

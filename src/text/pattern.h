@@ -1,5 +1,5 @@
-/* pattern.h -- a literal text or a regular expression (PCRE2 wrapped) that behaves as Oniguruma's, for which the patterns
- * in tokenizer.json were written: \s and \w mean what they mean there, ^ and $ hold at every line.
+/* pattern.h -- a literal text or a regular expression (PCRE2 wrapped) that behaves as Oniguruma's, for which the
+ * patterns in tokenizer.json were written: \s and \w mean what they mean there, ^ and $ hold at every line.
  *
  * Patterns come from model files and may be hostile, so a search has limits and can fail. */
 #ifndef TEXT_PATTERN_H

@@ -1,7 +1,7 @@
 /* split.c -- see split.h.
  *
- * The many named pre-tokenizers come down to five operations.  Two of them cut (at matches of a pattern, at characters of
- * a kind), three rewrite the words (spaces made visible, a space put in front, bytes spelled out). */
+ * The many named pre-tokenizers come down to five operations.  Two of them cut (at matches of a pattern, at characters
+ * of a kind), three rewrite the words (spaces made visible, a space put in front, bytes spelled out). */
 #include "text/split.h"
 
 #include "text/unicode.h"

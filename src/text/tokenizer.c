@@ -1,8 +1,8 @@
 /* tokenizer.c -- a tokenizer put together from its parts, and text to ids.
  *
- * The pieces of a prompt are one text with a note of which stretches are trusted.  Added tokens are found in it; what lies
- * between them is normalized; added tokens that want to be found in normalized text are; what still lies between is cut
- * into words, and the model makes ids of each word. */
+ * The pieces of a prompt are one text with a note of which stretches are trusted.  Added tokens are found in it; what
+ * lies between them is normalized; added tokens that want to be found in normalized text are; what still lies between is
+ * cut into words, and the coder makes ids of each word. */
 #include "text/parts.h"
 
 #include "text/tokenizer_json.h"
@@ -16,7 +16,7 @@
 enum {
     TEXT_BYTES_MAX = 64 << 20,      /* of one prompt */
     GROWTH_BASE = 1 << 20,          /* a text may grow by this and... */
-    GROWTH_MAX = 48,                /* ...to so many times its length when it is normalized (NFKC: 11, byte spelling: 2) */
+    GROWTH_MAX = 48,                /* ...to so many times its length (NFKC: 11, byte spelling: 2) */
 };
 
 void ids_drop(struct ids *x)
@@ -34,7 +34,7 @@ void ids_push(struct ids *x, int32_t id)
     x->id[x->n++] = id;
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static struct str keep(struct tokenizer *t, struct str s)
 {
@@ -107,7 +107,7 @@ static void copy_tokens(struct tokenizer *t, const struct vocab *v)
     }
     for (size_t i = 0; i < t->n; i++)
         t->shown[i] = t->token[i];
-    names_init(&t->names, t->token, t->n);
+    lexicon_init(&t->names, t->token, t->n);
     if (v->score) {
         t->score = mem_array(v->n_token + 1, sizeof *t->score);
         memcpy(t->score, v->score, v->n_token * sizeof *t->score);
@@ -169,7 +169,7 @@ static bool build(struct tokenizer *t, const struct vocab *v, struct err *e)
     struct vocab mine = *v;
     mine.score = t->score;
     mine.word_prefix = keep(t, v->word_prefix);
-    return model_init(&t->model, &mine, &t->names, t->plain, e) &&
+    return coder_init(&t->coder, &mine, &t->names, t->plain, e) &&
            normalizer_new(&t->normalizer, v->normalizer, v->n_normalizer, e) &&
            splitter_new(&t->splitter, v->pretokenizer, v->n_pretokenizer, e) && decode_init(t, v, e) &&
            put_added(t, e);
@@ -215,8 +215,8 @@ void tokenizer_free(struct tokenizer *t)
     added_drop(&t->normal);
     normalizer_free(t->normalizer);
     splitter_free(t->splitter);
-    model_drop(&t->model);
-    names_drop(&t->names);
+    coder_drop(&t->coder);
+    lexicon_drop(&t->names);
     free(t->token);
     free(t->shown);
     free(t->plain);
@@ -229,12 +229,12 @@ void tokenizer_free(struct tokenizer *t)
     free(t);
 }
 
-/* ---- encoding ------------------------------------------------------------------------------------------------------ */
+/* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 struct encoding {
     const struct tokenizer *t;
     struct pattern_run     *run;
-    struct model_run        model;
+    struct coder_run        coder;
     struct words            words;
     struct buf              text;               /* the pieces, joined */
     struct buf              normal, spare;      /* one part of it, normalized */
@@ -251,7 +251,7 @@ static bool encode_words(struct encoding *x, struct str part, bool begins)
         return false;
     for (size_t i = 0; i < x->words.span.n; i++) {
         struct span s = x->words.span.p[i];
-        model_encode(&x->t->model, &x->model, (struct str){x->words.text.p + s.from, s.to - s.from}, x->out);
+        coder_encode(&x->t->coder, &x->coder, (struct str){x->words.text.p + s.from, s.to - s.from}, x->out);
     }
     return true;
 }
@@ -349,7 +349,7 @@ bool tokenizer_encode(const struct tokenizer *t, const struct piece *piece, size
         words_drop(&x.words);
         buf_drop(&x.normal);
         buf_drop(&x.spare);
-        model_run_drop(&x.model);
+        coder_run_drop(&x.coder);
     }
     if (!ok)
         out->n = had;
@@ -358,7 +358,7 @@ bool tokenizer_encode(const struct tokenizer *t, const struct piece *piece, size
     return ok;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 size_t tokenizer_len(const struct tokenizer *t)
 {
@@ -367,7 +367,7 @@ size_t tokenizer_len(const struct tokenizer *t)
 
 int32_t tokenizer_id(const struct tokenizer *t, struct str token)
 {
-    return names_find(&t->names, token);
+    return lexicon_find(&t->names, token);
 }
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)

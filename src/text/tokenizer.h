@@ -36,13 +36,16 @@ struct piece {
     bool       trusted;
 };
 
-/* Appends the ids of the pieces, which are one text: words that span pieces are not cut at the seam unless a special
- * token or the change of trust makes them.  add_special: the vocabulary's own bos and eos are put around it.  Ill-formed
- * UTF-8 is ERR_INVALID. */
+/* Appends the ids of the pieces, which are one text: nothing is cut at a seam, but a special token is only read where
+ * it lies in trusted text with all its bytes.  (Where special tokens are looked for in normalized text, as Llama 2's
+ * early files want it, a change of trust does cut.)  Tokens that are added but not special are read everywhere.  add_special:
+ * the vocabulary's own bos and eos are put around it.  Ill-formed UTF-8 and text that is too hard for a pattern are
+ * ERR_INVALID, over 64 MiB is ERR_TOO_LARGE; nothing is appended then. */
 MUST_USE bool tokenizer_encode(const struct tokenizer *t, const struct piece *piece, size_t n, bool add_special,
                                struct ids *out, struct err *e);
 
-/* Whole decoding at once, as tokenizers' decode(ids, skip_special_tokens=skip_special). */
+/* Whole decoding at once, as tokenizers' decode(ids, skip_special_tokens=skip_special).  False: out is full, or the
+ * vocabulary's own patterns gave up. */
 bool tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out);
 
 size_t     tokenizer_len(const struct tokenizer *t);                    /* ids are below this */
@@ -50,15 +53,17 @@ int32_t    tokenizer_id(const struct tokenizer *t, struct str token);   /* -1: n
 bool       tokenizer_is_special(const struct tokenizer *t, int32_t id);
 int32_t    tokenizer_bos(const struct tokenizer *t);                    /* -1: none */
 int32_t    tokenizer_eos(const struct tokenizer *t);
-struct str tokenizer_token(const struct tokenizer *t, int32_t id);      /* the vocabulary's own spelling; {NULL,0}: hole */
+struct str tokenizer_token(const struct tokenizer *t, int32_t id);    /* as the vocabulary spells it; {NULL, 0}: hole */
 
-/* The bytes that one token stands for by itself (logprobs' "bytes"); false: room was too small.  Never over 256. */
+/* The bytes that one token stands for inside a text (logprobs' "bytes") and how many they are, VOCAB_TOKEN_BYTES_MAX at
+ * most.  0: it stands for none, or room was too small. */
 size_t tokenizer_bytes(const struct tokenizer *t, int32_t id, char *out, size_t room);
 
 /* Streaming: the text of a growing list of ids, as it becomes certain.
  *
  * The concatenation of everything given out equals tokenizer_decode() of the whole list (ill-formed bytes as U+FFFD),
- * and no piece ends inside a character. */
+ * and no piece ends inside a character.  What later ids may still change is held back: with byte fallback that is a run
+ * of byte tokens, to its end. */
 struct detok;
 struct detok *detok_new(const struct tokenizer *t, bool skip_special);
 void          detok_free(struct detok *d);                              /* NULL is fine */

@@ -1,7 +1,7 @@
 /* tokenizer_json.c -- see tokenizer_json.h.
  *
- * The file is a description of Hugging Face's objects: each has a "type" and fields of its own; a Sequence holds others.
- * Sequences are unfolded, so that a normalizer, pre-tokenizer or decoder is a plain list of steps. */
+ * The file is a description of Hugging Face's objects: each has a "type" and fields of its own; a Sequence holds
+ * others.  Sequences are unfolded, so that a normalizer, pre-tokenizer or decoder is a plain list of steps. */
 #include "text/tokenizer_json.h"
 
 enum { FRAME_MAX = 64 };        /* tokens put around a text */
@@ -12,7 +12,7 @@ static const char *text_of(json v, struct arena *a)
     return s.p ? arena_copy(a, s.p, s.n) : NULL;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static int base64_value(char c)
 {
@@ -123,14 +123,14 @@ static bool read_steps(struct vocab_step *step, size_t *n, json v, struct arena 
     return true;
 }
 
-static bool read_chain(struct vocab_step **step, size_t *n, json root, const char *key, struct err *e,
-                       struct arena *a)
+static bool read_chain(const struct vocab_step **out, size_t *n, json v, struct arena *a, struct err *e)
 {
-    *step = arena_new(a, VOCAB_STEPS_MAX * sizeof **step);
-    return read_steps(*step, n, json_get(root, key), a, e) || err_in(e, "%s", key);
+    struct vocab_step *step = arena_new(a, VOCAB_STEPS_MAX * sizeof *step);
+    *out = step;
+    return read_steps(step, n, v, a, e);
 }
 
-/* ---- model --------------------------------------------------------------------------------------------------------- */
+/* ---- model ------------------------------------------------------------------------------------------------------- */
 
 static bool read_id(json v, size_t id_max, int32_t *out, struct err *e)
 {
@@ -259,7 +259,7 @@ static bool read_model(struct vocab *out, json m, struct arena *a, struct err *e
     return true;
 }
 
-/* ---- added tokens, and what is put around a text ------------------------------------------------------------------- */
+/* ---- added tokens, and what is put around a text ----------------------------------------------------------------- */
 
 static bool read_added(struct vocab *out, json v, struct arena *a, struct err *e)
 {
@@ -337,11 +337,13 @@ bool vocab_from_json(struct vocab *out, json root, struct arena *a, struct err *
     *out = (struct vocab){.unk = -1, .bos = -1, .eos = -1};
     out->before = arena_new(a, FRAME_MAX * sizeof *out->before);
     out->after = arena_new(a, FRAME_MAX * sizeof *out->after);
+    json normalizer = json_get(root, "normalizer"), splitter = json_get(root, "pre_tokenizer");
+    json decoder = json_get(root, "decoder");
     bool ok = (read_model(out, json_get(root, "model"), a, e) || err_in(e, "model")) &&
               (read_added(out, json_get(root, "added_tokens"), a, e) || err_in(e, "added_tokens")) &&
-              read_chain(&out->normalizer, &out->n_normalizer, root, "normalizer", e, a) &&
-              read_chain(&out->pretokenizer, &out->n_pretokenizer, root, "pre_tokenizer", e, a) &&
-              read_chain(&out->decoder, &out->n_decoder, root, "decoder", e, a) &&
+              (read_chain(&out->normalizer, &out->n_normalizer, normalizer, a, e) || err_in(e, "normalizer")) &&
+              (read_chain(&out->pretokenizer, &out->n_pretokenizer, splitter, a, e) || err_in(e, "pre_tokenizer")) &&
+              (read_chain(&out->decoder, &out->n_decoder, decoder, a, e) || err_in(e, "decoder")) &&
               (read_post(out, json_get(root, "post_processor"), e) || err_in(e, "post_processor"));
     if (!ok)
         return false;

@@ -1,4 +1,4 @@
-/* unicode.h -- what a character is, as the reference tokenizers ask it (utf8proc wrapped), and GPT-2's byte alphabet. */
+/* unicode.h -- what a character is, as tokenizers ask it (utf8proc wrapped), and GPT-2's byte alphabet. */
 #ifndef TEXT_UNICODE_H
 #define TEXT_UNICODE_H
 

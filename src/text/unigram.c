@@ -1,5 +1,5 @@
-/* unigram.c -- the likeliest way to cut a word: scores of tokens add up, the best sum to each place is kept (Viterbi). */
-#include "text/model.h"
+/* unigram.c -- the likeliest way to cut a word: scores add up, the best sum to each place is kept (Viterbi). */
+#include "text/coder.h"
 
 #include "base/mem.h"
 
@@ -14,7 +14,7 @@ struct unigram_node {
     int32_t  id;
 };
 
-void unigram_init(struct model *m, const struct vocab *v, const struct str *token)
+void unigram_init(struct coder *m, const struct vocab *v, const struct str *token)
 {
     double least = 0;
     trie_init(&m->trie);
@@ -33,13 +33,13 @@ static void offer(struct unigram_node *to, double score, size_t from, int32_t id
         *to = (struct unigram_node){score, (uint32_t)from, id};
 }
 
-static void find_ways(const struct model *m, struct unigram_node *node, struct str word)
+static void find_ways(const struct coder *m, struct unigram_node *node, struct str word)
 {
     node[0] = (struct unigram_node){0};
     for (size_t i = 1; i <= word.n; i++)
         node[i].from = UINT32_MAX;
     for (size_t at = 0, n; at < word.n; at += n) {
-        n = model_char((struct str){word.p + at, word.n - at});
+        n = coder_char((struct str){word.p + at, word.n - at});
         bool     known = false;
         uint32_t place = 0;
         for (size_t end = at; end < word.n; end++) {
@@ -58,15 +58,15 @@ static void find_ways(const struct model *m, struct unigram_node *node, struct s
 }
 
 /* Unknown characters side by side count as one. */
-static void push_unknown(const struct model *m, struct str s, struct ids *out)
+static void push_unknown(const struct coder *m, struct str s, struct ids *out)
 {
-    int32_t id = names_find(&m->names, s);
-    if (id < 0 && m->byte_fallback && model_encode_bytes(m, s, out))
+    int32_t id = lexicon_find(&m->names, s);
+    if (id < 0 && m->byte_fallback && coder_encode_bytes(m, s, out))
         return;
     ids_push(out, id >= 0 ? id : m->unk);
 }
 
-void unigram_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out)
+void unigram_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out)
 {
     if (word.n + 1 > r->room_node) {
         r->room_node = (word.n + 1) * 2;

@@ -1,6 +1,6 @@
-/* wordpiece.c -- the longest token that the rest of the word begins with, again and again; a word that does not come out
- * even is unknown as a whole. */
-#include "text/model.h"
+/* wordpiece.c -- the longest token that the rest of the word begins with, again and again; a word that does not come
+ * out even is unknown as a whole. */
+#include "text/coder.h"
 
 static size_t chars_in(struct str s)
 {
@@ -11,7 +11,7 @@ static size_t chars_in(struct str s)
 }
 
 /* The id of the longest token at word[at…], *end is where it ends; -1: none. */
-static int32_t longest(const struct model *m, struct model_run *r, struct str word, size_t at, size_t *end)
+static int32_t longest(const struct coder *m, struct coder_run *r, struct str word, size_t at, size_t *end)
 {
     size_t most = word.n - at < m->token_bytes_max ? word.n - at : m->token_bytes_max;
     for (size_t n = most; n > 0; n--) {
@@ -21,7 +21,7 @@ static int32_t longest(const struct model *m, struct model_run *r, struct str wo
         if (at > 0)
             buf_str(&r->text, m->word_prefix);
         buf_append(&r->text, word.p + at, n);
-        int32_t id = names_find(&m->names, buf_view(&r->text));
+        int32_t id = lexicon_find(&m->names, buf_view(&r->text));
         if (id >= 0) {
             *end = at + n;
             return id;
@@ -30,7 +30,7 @@ static int32_t longest(const struct model *m, struct model_run *r, struct str wo
     return -1;
 }
 
-void wordpiece_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out)
+void wordpiece_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out)
 {
     size_t before = out->n;
     bool   even = chars_in(word) <= m->word_chars_max;

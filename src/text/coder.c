@@ -1,5 +1,5 @@
-/* model.c -- see model.h. */
-#include "text/model.h"
+/* coder.c -- see coder.h. */
+#include "text/coder.h"
 
 #include "base/mem.h"
 
@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void find_bytes(struct model *m)
+static void find_bytes(struct coder *m)
 {
     for (unsigned b = 0; b < 256; b++) {
         char text[8];
         snprintf(text, sizeof text, "<0x%02X>", b);
-        m->byte_id[b] = names_find(&m->names, str_of(text));
+        m->byte_id[b] = lexicon_find(&m->names, str_of(text));
     }
 }
 
@@ -30,12 +30,12 @@ static bool check(const struct vocab *v, struct err *e)
     return true;
 }
 
-bool model_init(struct model *m, const struct vocab *v, const struct names *all, const struct str *token,
+bool coder_init(struct coder *m, const struct vocab *v, const struct lexicon *all, const struct str *token,
                 struct err *e)
 {
     if (!check(v, e))
         return false;
-    *m = (struct model){
+    *m = (struct coder){
         .kind = v->kind,
         .byte_fallback = v->byte_fallback,
         .ignore_merges = v->ignore_merges,
@@ -48,7 +48,7 @@ bool model_init(struct model *m, const struct vocab *v, const struct names *all,
     for (size_t i = 0; i < v->n_token; i++)
         if (token[i].n > m->token_bytes_max)
             m->token_bytes_max = token[i].n;
-    names_init(&m->names, token, v->n_token);
+    lexicon_init(&m->names, token, v->n_token);
     find_bytes(m);
     bool ok = true;
     if (v->kind == VOCAB_BPE)
@@ -58,30 +58,30 @@ bool model_init(struct model *m, const struct vocab *v, const struct names *all,
     else if (v->kind == VOCAB_UNIGRAM)
         unigram_init(m, v, token);
     if (!ok)
-        model_drop(m);
+        coder_drop(m);
     return ok;
 }
 
-void model_drop(struct model *m)
+void coder_drop(struct coder *m)
 {
-    names_drop(&m->names);
+    lexicon_drop(&m->names);
     free(m->merge.slot);
     free(m->rank);
     if (m->trie.id)
         trie_drop(&m->trie);
-    *m = (struct model){0};
+    *m = (struct coder){0};
 }
 
-void model_run_drop(struct model_run *r)
+void coder_run_drop(struct coder_run *r)
 {
     free(r->symbol);
     free(r->join);
     free(r->node);
     buf_drop(&r->text);
-    *r = (struct model_run){0};
+    *r = (struct coder_run){0};
 }
 
-void model_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out)
+void coder_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out)
 {
     switch (m->kind) {
     case VOCAB_BPE:
@@ -97,7 +97,7 @@ void model_encode(const struct model *m, struct model_run *r, struct str word, s
     }
 }
 
-bool model_encode_bytes(const struct model *m, struct str s, struct ids *out)
+bool coder_encode_bytes(const struct coder *m, struct str s, struct ids *out)
 {
     for (size_t i = 0; i < s.n; i++)
         if (m->byte_id[(uint8_t)s.p[i]] < 0)
@@ -107,7 +107,7 @@ bool model_encode_bytes(const struct model *m, struct str s, struct ids *out)
     return true;
 }
 
-size_t model_char(struct str s)
+size_t coder_char(struct str s)
 {
     uint8_t c = (uint8_t)s.p[0];
     size_t  n = c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;

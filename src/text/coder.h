@@ -1,7 +1,8 @@
-/* model.h -- how one word becomes ids: the four kinds of vocabulary over the same tables. */
-#ifndef TEXT_MODEL_H
-#define TEXT_MODEL_H
+/* coder.h -- how one word becomes ids: the four kinds of vocabulary over the same tables. */
+#ifndef TEXT_CODER_H
+#define TEXT_CODER_H
 
+#include "text/lexicon.h"
 #include "text/map.h"
 #include "text/tokenizer.h"
 #include "text/trie.h"
@@ -10,11 +11,11 @@
 extern "C" {
 #endif
 
-struct model {
+struct coder {
     enum vocab_kind kind;
     bool            byte_fallback, ignore_merges, fuse_unk;
     int32_t         unk;
-    struct names    names;              /* no special token is in it: ordinary text never becomes one */
+    struct lexicon    names;              /* no special token is in it: ordinary text never becomes one */
     int32_t         byte_id[256];       /* "<0x0A>" and so on; -1: none */
     struct map      merge;              /* BPE: left id << 32 | right id -> rank, id */
     uint32_t       *rank;               /* SPM: [n_token] by score, 0 best; equal scores share one */
@@ -28,15 +29,15 @@ struct model {
 
 /* `all` knows every token; token[] holds them without the special ones (holes there).  Both must outlive the model, as
  * must v->score and the prefix.  ERR_CORRUPT, ERR_UNSUPPORTED. */
-MUST_USE bool model_init(struct model *m, const struct vocab *v, const struct names *all, const struct str *token,
+MUST_USE bool coder_init(struct coder *m, const struct vocab *v, const struct lexicon *all, const struct str *token,
                          struct err *e);
-void          model_drop(struct model *m);
+void          coder_drop(struct coder *m);
 
 /* Work space of one thread, reused from word to word. */
 struct bpe_symbol;
 struct bpe_join;
 struct unigram_node;
-struct model_run {
+struct coder_run {
     struct bpe_symbol   *symbol;
     size_t               n_symbol, room_symbol;
     struct bpe_join     *join;
@@ -45,24 +46,24 @@ struct model_run {
     size_t               room_node;
     struct buf           text;
 };
-void model_run_drop(struct model_run *r);
+void coder_run_drop(struct coder_run *r);
 
 /* Appends the ids of one word. */
-void model_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out);
+void coder_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out);
 
 /* Each kind's own part of these. */
-MUST_USE bool bpe_init(struct model *m, const struct vocab *v, const struct names *all, struct err *e);
-void          spm_init(struct model *m, const struct vocab *v);
-void          bpe_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out);
-void          unigram_init(struct model *m, const struct vocab *v, const struct str *token);
-void          unigram_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out);
-void          wordpiece_encode(const struct model *m, struct model_run *r, struct str word, struct ids *out);
+MUST_USE bool bpe_init(struct coder *m, const struct vocab *v, const struct lexicon *all, struct err *e);
+void          spm_init(struct coder *m, const struct vocab *v);
+void          bpe_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out);
+void          unigram_init(struct coder *m, const struct vocab *v, const struct str *token);
+void          unigram_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out);
+void          wordpiece_encode(const struct coder *m, struct coder_run *r, struct str word, struct ids *out);
 
 /* Appends the ids of the bytes of s, if the vocabulary has them all. */
-bool model_encode_bytes(const struct model *m, struct str s, struct ids *out);
+bool coder_encode_bytes(const struct coder *m, struct str s, struct ids *out);
 
 /* Bytes of the character at the front of s, which is not empty; 1 where there is none. */
-size_t model_char(struct str s);
+size_t coder_char(struct str s);
 
 #ifdef __cplusplus
 }
