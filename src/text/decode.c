@@ -41,6 +41,8 @@ static void put(struct detok *d, struct str s)
         buf_str(d->out, s);
         return;
     }
+    if (s.n == 0)
+        return;
     if (d->tail.n == 0) {
         unsigned open = utf8_tail(s);
         utf8_clean((struct str){s.p, s.n - open}, d->out);
@@ -151,7 +153,7 @@ static void replace(struct detok *d, size_t k, struct str token)
         struct part p = parts.p[i];
         feed(d, k + 1, p.match ? step->content : (struct str){token.p + p.from, p.to - p.from}, false);
     }
-    feed(d, k + 1, (struct str){NULL, 0}, true);
+    feed(d, k + 1, STR(""), true);
     parts_drop(&parts);
     buf_drop(&clean);
 }
@@ -242,7 +244,7 @@ static void strip(struct detok *d, size_t k, struct str piece, bool last)
     }
     if (last) {
         s->open = false;
-        feed(d, k + 1, (struct str){NULL, 0}, true);
+        feed(d, k + 1, STR(""), true);
     }
 }
 
@@ -320,7 +322,7 @@ static void finish(struct detok *d)
         switch (d->t->decode[k].op) {
         case DECODE_FUSE:
         case DECODE_BYTE_LEVEL:
-            feed(d, k + 1, (struct str){NULL, 0}, true);
+            feed(d, k + 1, STR(""), true);
             break;
         case DECODE_BYTE_FALLBACK:
             flush_bytes(d, k);
