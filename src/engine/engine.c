@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-/* ---- opening and closing --------------------------------------------------------------------------------------------- */
+/* ---- opening and closing ----------------------------------------------------------------------------------------- */
 
 /* The program must give as many logits as the vocabulary has ids: nothing looks beyond that again. */
 static bool logits_match(const struct model *m, struct err *e)
@@ -117,7 +117,7 @@ struct plan *engine_text_plan(struct engine *g)
     return g->text;
 }
 
-/* ---- stepping -------------------------------------------------------------------------------------------------------- */
+/* ---- stepping ---------------------------------------------------------------------------------------------------- */
 
 /* Some penalties need the last token to be known before the next is drawn. */
 static bool flight_counts(const struct step *step)

@@ -1,8 +1,9 @@
 /* engine.h -- many answers at once from one model.
  *
- * The engine knows token ids and rows; no text, no JSON, no sockets.  One thread, its own, calls the backend.  Jobs come in
- * through a bounded queue, are admitted by turns (by client, so that one with a hundred jobs waits like one with a single
- * one), and share every step: all rows that draw a token, and as much of the waiting prompts as the step's time allows.
+ * The engine knows token ids and rows; no text, no JSON, no sockets.  One thread, its own, calls the backend.  Jobs
+ * come in through a bounded queue, are admitted by turns (by client, so that one with a hundred jobs waits like one
+ * with a single one), and share every step: all rows that draw a token, and as much of the waiting prompts as the
+ * step's time allows.
  *
  * What a job gets does not depend on who else is served: same tokens, same seed, same answer, bit for bit. */
 #ifndef ENGINE_ENGINE_H
@@ -71,8 +72,8 @@ struct job {
     uint64_t       client;          /* whose turn it takes */
     struct str     salt;            /* only jobs of equal salt share cached blocks */
     uint64_t       deadline_ns;     /* on the engine's clock; 0: none */
-    /* Called on the engine's thread: STARTED once (none when it ends before), TOKENs, END exactly once and last.  Must not
-     * wait and must not call the engine. */
+    /* Called on the engine's thread: STARTED once (none when it ends before), TOKENs, END exactly once and last.
+     * Must not wait and must not call the engine. */
     void (*event)(void *ctx, const struct event *ev);
     void  *ctx;
 };
@@ -87,8 +88,8 @@ struct engine_stats {
     uint64_t step_ns, busy_ns;                      /* of the last step; total */
 };
 
-/* Sizes everything, asks the backend for it, loads the weights.  ERR_MEMORY: the table of what was wanted and what there
- * is.  The model stays the caller's and must outlive the engine. */
+/* Sizes everything, asks the backend for it, loads the weights.  ERR_MEMORY: the table of what was wanted and what
+ * there is.  The model stays the caller's and must outlive the engine. */
 MUST_USE bool engine_open(struct engine **out, const struct model *m, const struct engine_opts *o, struct err *e);
 
 /* What engine_open() would decide, with nothing allocated or read. */
@@ -103,8 +104,8 @@ bool          engine_step(struct engine *g);        /* one step; false: there wa
 /* Ends what runs (END_CANCELLED), stops the thread, frees everything.  NULL is fine. */
 void engine_close(struct engine *g);
 
-/* From any thread.  ERR_CONTEXT: prompt and at least one token can never fit, with the counts; ERR_INVALID: an id is not
- * in the vocabulary; ERR_BUSY: the queue is full.  On true, event() will be called; maybe before this returns. */
+/* From any thread.  ERR_CONTEXT: prompt and at least one token can never fit, with the counts; ERR_INVALID: an id is
+ * not in the vocabulary; ERR_BUSY: the queue is full.  On true, event() will be called; maybe before this returns. */
 MUST_USE bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct err *e);
 
 /* From any thread.  The job ends at the next step with END_CANCELLED, if it has not ended. */

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ---- from any thread ------------------------------------------------------------------------------------------------ */
+/* ---- from any thread --------------------------------------------------------------------------------------------- */
 
 static bool check(const struct engine *g, const struct job *j, struct err *e)
 {
@@ -124,7 +124,7 @@ uint32_t engine_jobs_ahead(struct engine *g)
     return n;
 }
 
-/* ---- on the engine's thread ---------------------------------------------------------------------------------------- */
+/* ---- on the engine's thread -------------------------------------------------------------------------------------- */
 
 void jobs_publish(struct engine *g)
 {

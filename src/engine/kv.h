@@ -1,9 +1,9 @@
 /* kv.h -- the blocks that hold what sequences remember.
  *
- * A sequence owns a list of blocks, each a reference to one of a fixed pool.  A full block may be published: then it can
- * be found by its key and shared by any number of sequences, because nothing ever writes to a full block again.  That one
- * rule is the prefix cache.  A published block nobody refers to is idle: it stays findable until the pool needs it, the
- * one idle for longest first.
+ * A sequence owns a list of blocks, each a reference to one of a fixed pool.  A full block may be published: then it
+ * can be found by its key and shared by any number of sequences, because nothing ever writes to a full block again.
+ * That one rule is the prefix cache.  A published block nobody refers to is idle: it stays findable until the pool
+ * needs it, the one idle for longest first.
  *
  * Nothing is allocated after kv_init().  Engine thread only, but for kv_root() and kv_key(). */
 #ifndef ENGINE_KV_H
@@ -42,8 +42,8 @@ void     kv_drop(struct kv *kv);
 /* Blocks that kv_take() can still give: spare and idle ones. */
 uint32_t kv_available(const struct kv *kv);
 
-/* A block for the caller to write to, the one behind `after` when it is spare (backends like runs), evicting an idle one
- * when no other is left.  There must be one available. */
+/* A block for the caller to write to, the one behind `after` when it is spare (backends like runs), evicting an idle
+ * one when no other is left.  There must be one available. */
 uint32_t kv_take(struct kv *kv, uint32_t after);
 
 void kv_ref(struct kv *kv, uint32_t b);
@@ -53,8 +53,8 @@ void kv_unref(struct kv *kv, uint32_t b);
 void     kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key);
 uint32_t kv_find(const struct kv *kv, const struct sha256 *key);        /* KV_NONE: not there; not referenced by this */
 
-/* Keys: a block's key covers its own tokens and, through its parent's key, all before them; the first one's parent is the
- * root that a salt gives, so that only equal salts share. */
+/* Keys: a block's key covers its own tokens and, through its parent's key, all before them; the first one's parent is
+ * the root that a salt gives, so that only equal salts share. */
 struct sha256 kv_root(struct sha256_run *h, struct str salt);
 struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const int32_t *token, uint32_t n);
 

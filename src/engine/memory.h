@@ -7,13 +7,14 @@
 /* o with its zeroes filled in.  ERR_INVALID for what contradicts itself or the model. */
 MUST_USE bool memory_opts(const struct model *m, const struct engine_opts *o, struct engine_opts *out, struct err *e);
 
-/* Sizes an engine on backend b.  What does not fit shrinks in this order, and what was asked for by number never does:
+/* Sizes an engine on backend b.  What does not fit shrinks in this order, and what was asked for by number never
+ * does:
  *   1. the pool of blocks, from every sequence at full length down to one sequence at full length;
  *   2. the context, by halves, down to 1024 tokens;
  *   3. the rows of a step, by halves, down to 64, or to the number of sequences;
  *   4. the sequences, by halves, down to one.
- * When no limit was given, the pool takes at most half of what weights and scratch leave free (more only if one sequence
- * would not fit), so that the machine remains usable.  ERR_MEMORY: the table. */
+ * When no limit was given, the pool takes at most half of what weights and scratch leave free (more only if one
+ * sequence would not fit), so that the machine remains usable.  ERR_MEMORY: the table. */
 MUST_USE bool memory_plan(const struct model *m, const struct engine_opts *o, struct backend *b,
                           struct engine_plan *out, struct err *e);
 

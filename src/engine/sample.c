@@ -99,7 +99,7 @@ bool sample_check(const struct draw *how, uint32_t n_vocab, struct err *e)
     return true;
 }
 
-/* ---- chance -------------------------------------------------------------------------------------------------------- */
+/* ---- chance ------------------------------------------------------------------------------------------------------ */
 
 /* Philox 4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
 static void philox(uint32_t c[4], uint32_t k0, uint32_t k1)
@@ -123,11 +123,11 @@ double sample_uniform(uint64_t seed, uint64_t counter)
     return (double)(((uint64_t)c[0] << 21) ^ (c[1] >> 11)) * 0x1p-53;
 }
 
-/* ---- sums ---------------------------------------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
-/* e^x for x <= 0, to about 2 units in the last place; 0 below -87 and for what is not a number.  2^k e^f with
- * |f| <= ln 2 / 2: k by adding and taking off a number so large that fractions are lost, ln 2 in two parts so that f
- * stays exact.  Choices are made on the bits (of negative numbers, larger bits lie further below): compilers make vector
+/* e^x for x <= 0, to about 2 units in the last place; 0 below -87 and for what is not a number.  2^k e^f with |f| <=
+ * ln 2 / 2: k by adding and taking off a number so large that fractions are lost, ln 2 in two parts so that f stays
+ * exact.  Choices are made on the bits (of negative numbers, larger bits lie further below): compilers make vector
  * instructions of those. */
 static inline float exp_of(float x)
 {
@@ -190,7 +190,7 @@ static double weigh(const float *x, uint32_t n, float max, float scale, float *w
     return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
-/* ---- logprobs ------------------------------------------------------------------------------------------------------ */
+/* ---- logprobs ---------------------------------------------------------------------------------------------------- */
 
 /* The log of the sum of e^x. */
 static double log_sum(const float *x, uint32_t n, float max)
@@ -220,7 +220,7 @@ static void tops(const float *x, uint32_t n, unsigned k, double lse, struct draw
         out->top[i].logprob = (float)((double)out->top[i].logprob - lse);
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------------- */
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
 static bool changes_logits(const struct draw *d)
 {

@@ -27,8 +27,8 @@ uint64_t        sample_bytes(uint32_t n_vocab);         /* what sample_new() tak
 struct sampler *sample_new(uint32_t n_vocab);
 void            sample_free(struct sampler *s);         /* NULL is fine */
 
-/* Draws from logits[n_vocab], which stay as they are.  A logit that is not a number is never drawn.  False: none is one,
- * or one is infinite: the model or a kernel is broken. */
+/* Draws from logits[n_vocab], which stay as they are.  A logit that is not a number is never drawn.  False: none is
+ * one, or one is infinite: the model or a kernel is broken. */
 MUST_USE bool sample(struct sampler *s, const float *logits, const struct draw *how, struct drawn *out);
 
 /* ERR_INVALID, naming the request's field, for settings that no sample() can honour. */

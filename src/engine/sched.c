@@ -1,19 +1,19 @@
 /* sched.c -- see sched.h.
  *
- * TIME.  A step may take opts.step_ns.  Rows that draw are always in it.  Prompts get what is left, and never less than
- * half of what the drawing rows take: on a machine where those alone fill the step, it grows by half rather than that
- * prompts stand still.
+ * TIME.  A step may take opts.step_ns.  Rows that draw are always in it.  Prompts get what is left, and never less
+ * than half of what the drawing rows take: on a machine where those alone fill the step, it grows by half rather than
+ * that prompts stand still.
  *
- * ORDER.  A quarter of the prompts' time is shared out evenly, so that every one of them moves; the rest goes to whoever
- * has least left to read, so that most wait least.  Each step of age counts as AGE_ROWS less left to read, so that long
- * prompts come first in the end.
+ * ORDER.  A quarter of the prompts' time is shared out evenly, so that every one of them moves; the rest goes to
+ * whoever has least left to read, so that most wait least.  Each step of age counts as AGE_ROWS less left to read, so
+ * that long prompts come first in the end.
  *
  * SHARED PROMPTS.  When several read the same text, one of them reads it and the others wait at the block they are at
  * until it can be found.  Who waits lends its place in the order to the one it waits for.
  *
- * BLOCKS.  When drawing rows find none, a job is put back: its full blocks go to the cache, and when its turn comes again
- * only what was evicted in between is computed again.  The oldest job of all is never put back while another runs, so
- * something always gets done. */
+ * BLOCKS.  When drawing rows find none, a job is put back: its full blocks go to the cache, and when its turn comes
+ * again only what was evicted in between is computed again.  The oldest job of all is never put back while another
+ * runs, so something always gets done. */
 #include "engine/sched.h"
 
 #include "engine/jobs.h"
@@ -21,7 +21,7 @@
 
 enum { AGE_ROWS = 16 };
 
-/* ---- who runs -------------------------------------------------------------------------------------------------------- */
+/* ---- who runs ---------------------------------------------------------------------------------------------------- */
 
 static void put_back(struct engine *g, struct seq *s)
 {
@@ -94,7 +94,7 @@ void sched_admit(struct engine *g)
     }
 }
 
-/* ---- which rows ------------------------------------------------------------------------------------------------------ */
+/* ---- which rows -------------------------------------------------------------------------------------------------- */
 
 /* What a plan has used so far. */
 struct budget {
@@ -169,8 +169,8 @@ static uint32_t readers(const struct engine *g)
     return n;
 }
 
-/* The one that reads what order[i] has next: itself, or whoever is furthest of those that share that block.  Only at the
- * edge of a block; who has begun one goes on with it. */
+/* The one that reads what order[i] has next: itself, or whoever is furthest of those that share that block.  Only at
+ * the edge of a block; who has begun one goes on with it. */
 static struct seq *leader(const struct engine *g, uint32_t i)
 {
     struct seq *s = g->order[i], *lead = s;

@@ -1,9 +1,9 @@
 /* step.c -- see step.h.
  *
- * With a backend that draws by itself and works while the host does something else, a step is launched before the one in
- * flight has landed: rows that draw give the place of their last token in the draw before (-1-i) instead of its id.  A
- * sequence that turns out to have ended leaves an empty row behind, and what that row draws is dropped.  Its blocks may
- * be given away at once, since the backend keeps the order of the runs. */
+ * With a backend that draws by itself and works while the host does something else, a step is launched before the one
+ * in flight has landed: rows that draw give the place of their last token in the draw before (-1-i) instead of its
+ * id.  A sequence that turns out to have ended leaves an empty row behind, and what that row draws is dropped.  Its
+ * blocks may be given away at once, since the backend keeps the order of the runs. */
 #include "engine/step.h"
 
 #include "base/mem.h"
@@ -50,7 +50,7 @@ void step_drop(struct step *step)
     *step = (struct step){0};
 }
 
-/* ---- launching ------------------------------------------------------------------------------------------------------- */
+/* ---- launching --------------------------------------------------------------------------------------------------- */
 
 static void add_draw(struct step *step, struct step_row *r)
 {
@@ -118,7 +118,7 @@ void step_launch(struct engine *g, struct step *step)
         step->failed = !g->opts.type->draw(g->text, step->how, step->drawn, &step->err);
 }
 
-/* ---- landing --------------------------------------------------------------------------------------------------------- */
+/* ---- landing ----------------------------------------------------------------------------------------------------- */
 
 /* A row whose logits are no good fails alone: its token is -1 then, as one that a backend could not draw. */
 static void draw_here(struct engine *g, struct step *step)

@@ -38,7 +38,7 @@ struct plan {
     struct sampler *sampler;
 };
 
-/* ---- what tokens mean ------------------------------------------------------------------------------------------------ */
+/* ---- what tokens mean -------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -104,7 +104,7 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
     return n;
 }
 
-/* ---- the backend ----------------------------------------------------------------------------------------------------- */
+/* ---- the backend ------------------------------------------------------------------------------------------------- */
 
 static bool b_open(struct backend **out, const struct backend_opts *o, struct err *e)
 {
@@ -315,7 +315,7 @@ const struct backend_type fake_device = {.name = "device", .about = "fake", COMM
                                          .wait = b_wait};
 const struct backend_type fake_draws = {.name = "draws", .about = "fake", COMMON, .run = run_now, .draw = draw_now};
 
-/* ---- around it ------------------------------------------------------------------------------------------------------- */
+/* ---- around it --------------------------------------------------------------------------------------------------- */
 
 void fake_reset(void)
 {
@@ -406,7 +406,7 @@ void asked_submit(struct engine *g, struct asked *a)
         fail_msg("%s", e.text);
 }
 
-/* ---- the pool's books ------------------------------------------------------------------------------------------------ */
+/* ---- the pool's books -------------------------------------------------------------------------------------------- */
 
 static uint32_t held_by_running(const struct engine *g, uint32_t b)
 {

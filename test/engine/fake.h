@@ -1,8 +1,9 @@
 /* fake.h -- a backend without arithmetic, a clock without time, and what each job ought to get.
  *
- * The backend keeps in each slot of its blocks a hash of all tokens up to that one, made from the slot before, and the
- * logits of a row come from all slots that the row can see.  So a wrong table of blocks, a stale or overwritten block, a
- * wrong past or a wrong token all end in wrong tokens; the oracle computes the right ones from the token list alone. */
+ * The backend keeps in each slot of its blocks a hash of all tokens up to that one, made from the slot before, and
+ * the logits of a row come from all slots that the row can see.  So a wrong table of blocks, a stale or overwritten
+ * block, a wrong past or a wrong token all end in wrong tokens; the oracle computes the right ones from the token
+ * list alone. */
 #ifndef TEST_ENGINE_FAKE_H
 #define TEST_ENGINE_FAKE_H
 
@@ -40,7 +41,8 @@ void          fake_model_free(struct model *m);
 /* Opens an engine; fails the test when it cannot. */
 struct engine *fake_engine(const struct model *m, const struct engine_opts *o);
 
-/* What the job draws when it is alone: at most n_max tokens.  Returns how many, its stop ids and tokens_max honoured. */
+/* What the job draws when it is alone: at most n_max tokens.  Returns how many, its stop ids and tokens_max
+ * honoured. */
 uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32_t n_max);
 
 /* The counts, lists and tables of the pool agree with each other and with what the running hold. */

@@ -56,7 +56,7 @@ static void test_one_job_runs(void **state)
     fake_model_free(m);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------------------ */
+/* ---- what is refused --------------------------------------------------------------------------------------------- */
 
 static void nobody(void *ctx, const struct event *ev)
 {
@@ -122,7 +122,7 @@ static void test_refused(void **state)
     fake_model_free(m);
 }
 
-/* ---- how answers end ------------------------------------------------------------------------------------------------- */
+/* ---- how answers end --------------------------------------------------------------------------------------------- */
 
 static void test_ends(void **state)
 {
@@ -239,7 +239,7 @@ static void test_close_ends_everything(void **state)
     fake_model_free(m);
 }
 
-/* ---- failures -------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static void test_a_failed_step_ends_its_jobs_only(void **state)
 {
@@ -300,7 +300,7 @@ static void test_bad_logits_end_their_row_only(void **state)
     fake_model_free(m);
 }
 
-/* ---- the cache ------------------------------------------------------------------------------------------------------- */
+/* ---- the cache --------------------------------------------------------------------------------------------------- */
 
 static struct asked ask(struct engine *g, const int32_t *prompt, uint32_t n, uint32_t tokens_max, struct str salt,
                         int32_t *got)
@@ -409,7 +409,7 @@ static void test_the_same_prompt_is_read_once(void **state)
     fake_model_free(m);
 }
 
-/* ---- time ------------------------------------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------------------------------------- */
 
 /* Two write; a prompt of 4,000 tokens comes, then a short one.  Nobody's gap between two tokens passes a step's time,
  * and the short one does not wait for the long one. */
@@ -455,7 +455,7 @@ static void test_a_long_prompt_holds_nobody_up(void **state)
     fake_model_free(m);
 }
 
-/* ---- fairness -------------------------------------------------------------------------------------------------------- */
+/* ---- fairness ---------------------------------------------------------------------------------------------------- */
 
 static void test_one_against_a_hundred(void **state)
 {
@@ -495,7 +495,7 @@ static void test_one_against_a_hundred(void **state)
     fake_model_free(m);
 }
 
-/* ---- blocks run out -------------------------------------------------------------------------------------------------- */
+/* ---- blocks run out ---------------------------------------------------------------------------------------------- */
 
 /* Four grow until they do not fit together.  Who is put back finds its blocks again and computes hardly anything twice;
  * its client sees nothing of it. */
@@ -572,7 +572,7 @@ static void test_resuming_is_cheap(void **state)
     fake_model_free(m);
 }
 
-/* ---- one step ahead -------------------------------------------------------------------------------------------------- */
+/* ---- one step ahead ---------------------------------------------------------------------------------------------- */
 
 struct ahead {
     struct asked asked;

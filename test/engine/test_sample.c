@@ -36,7 +36,7 @@ static int32_t draw_one(struct sampler *s, const float *x, struct draw d)
     return out.token;
 }
 
-/* ---- the plain way, to compare with: sort everything, in double --------------------------------------------------- */
+/* ---- the plain way, to compare with: sort everything, in double -------------------------------------------------- */
 
 struct item {
     double  x, p;
@@ -76,8 +76,8 @@ static void reference(const float *logits, uint32_t n, const struct draw *d, dou
     free(it);
 }
 
-/* Draws many times: nothing that was cut ever comes, and the rest as often as it should (chi-square, cells expected five
- * times or more; z is about normal, so beyond 5 is no chance). */
+/* Draws many times: nothing that was cut ever comes, and the rest as often as it should (chi-square, cells expected
+ * five times or more; z is about normal, so beyond 5 is no chance). */
 static void check_distribution(uint32_t n, const struct draw *how, uint32_t draws)
 {
     float          *x = malloc(n * sizeof *x);

@@ -1,10 +1,11 @@
-/* test_sim.c -- thousands of jobs at random against the fake backend, and after every step the question whether the books
- * are right.  Each answer must be what the job would have got alone. */
+/* test_sim.c -- thousands of jobs at random against the fake backend, and after every step the question whether the
+ * books are right.  Each answer must be what the job would have got alone. */
 #include "fake.h"
 
 #include "base/mem.h"
 #include "engine/jobs.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -220,10 +221,10 @@ static void run_sim(const struct plan_of_sim *plan)
     }
     assert_int_equal(s.n_job, plan->jobs);
     assert_int_equal(s.n_end, plan->jobs);
-    print_message("%-23s %4u blocks %5lu jobs %7lu steps %7lu drawn %8lu computed %7lu cached %6lu put back %6lu evicted "
-                  "%4lu cancelled %4lu failed\n",
-                  plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn, s.tokens_computed, s.tokens_cached, s.n_preempted,
-                  s.evicted_blocks, s.n_cancelled, s.n_failed);
+    print_message("%-23s %4" PRIu32 " blocks %5" PRIu64 " jobs %6" PRIu64 " steps %7" PRIu64 " drawn %7" PRIu64
+                  " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
+                  " cancelled %4" PRIu64 " failed\n", plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn,
+                  s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));

@@ -1,0 +1,130 @@
+/* test_memory.c -- sizing is arithmetic: what fits, what shrinks and in which order, what is refused. */
+#include "fake.h"
+
+#include "engine/memory.h"
+#include "engine/step.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static struct engine_plan size(const struct model *m, struct engine_opts o)
+{
+    struct engine_plan p;
+    struct err         e;
+    o.type = &fake_host;
+    if (!engine_size(m, &o, &p, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(p.memory_bytes, p.weight_bytes + p.scratch_bytes + p.kv_bytes);
+    assert_true(o.memory_bytes == 0 || p.memory_bytes <= o.memory_bytes);
+    assert_true((uint64_t)p.n_block * p.block_tokens >= p.context_max);
+    return p;
+}
+
+static void refused(const struct model *m, struct engine_opts o, enum err_kind kind, const char *word)
+{
+    struct engine_plan p;
+    struct err         e;
+    struct engine     *g;
+    o.type = &fake_host;
+    assert_false(engine_size(m, &o, &p, &e));
+    assert_int_equal(e.kind, kind);
+    assert_non_null(strstr(e.text, word));
+    assert_false(engine_open(&g, m, &o, &e));
+    assert_int_equal(e.kind, kind);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct model      *m = fake_model(4096);
+    struct engine_plan p = size(m, (struct engine_opts){.memory_bytes = 1 << 30});
+    assert_int_equal(p.context_max, 4096);
+    assert_int_equal(p.seq_max, 16);
+    assert_int_equal(p.token_max, 512);
+    assert_int_equal(p.block_tokens, 16);
+    assert_int_equal(p.n_block, 16 * 256);      /* every sequence at full length; more would be of no use */
+    p = size(m, (struct engine_opts){0});       /* whatever this machine has, it is enough for a megabyte */
+    assert_true(p.n_block >= 256);
+    fake_model_free(m);
+}
+
+static void test_shrinks_in_order(void **state)
+{
+    (void)state;
+    struct model      *m = fake_model(1 << 20);
+    struct engine_plan p, last = size(m, (struct engine_opts){.memory_bytes = UINT64_C(1) << 32});
+    int                stage = 0;
+    for (uint64_t bytes = UINT64_C(1) << 32; bytes > 1000000; bytes -= bytes / 512, last = p) {
+        struct engine_opts o = {.type = &fake_host, .memory_bytes = bytes};
+        struct err         e;
+        if (!engine_size(m, &o, &p, &e))
+            break;
+        /* Never more of anything with less memory, and never the next before the one before is at its end. */
+        assert_true(p.context_max <= last.context_max && p.token_max <= last.token_max && p.seq_max <= last.seq_max);
+        if (p.context_max < 1 << 20 && stage == 0)
+            stage = 1;
+        if (p.token_max < 512) {
+            stage = 2;
+            assert_int_equal(p.context_max, 1024);
+        }
+        if (p.seq_max < 16) {
+            stage = 3;
+            assert_int_equal(p.token_max, 64);
+        }
+    }
+    assert_int_equal(stage, 3);
+    assert_true(last.seq_max < 16);
+    fake_model_free(m);
+}
+
+static void test_what_was_asked_for_stays(void **state)
+{
+    (void)state;
+    struct model      *m = fake_model(1 << 20);
+    struct engine_plan p = size(m, (struct engine_opts){.memory_bytes = 3000000, .seq_max = 3});
+    assert_int_equal(p.seq_max, 3);
+    assert_true(p.context_max < 1 << 20);
+    p = size(m, (struct engine_opts){.memory_bytes = 3000000, .context_max = 8000, .token_max = 32, .seq_max = 32,
+                                     .block_tokens = 8});
+    assert_int_equal(p.context_max, 8000);
+    assert_int_equal(p.token_max, 32);
+    assert_int_equal(p.block_tokens, 8);
+    refused(m, (struct engine_opts){.memory_bytes = 3000000, .context_max = 1 << 20}, ERR_MEMORY, "1048576 tokens");
+    refused(m, (struct engine_opts){.memory_bytes = 500000}, ERR_MEMORY, "smaller model");
+    fake_model_free(m);
+}
+
+static void test_nonsense(void **state)
+{
+    (void)state;
+    struct model *m = fake_model(4096), *none = fake_model(0);
+    refused(m, (struct engine_opts){.context_max = 5000}, ERR_INVALID, "4096");
+    refused(none, (struct engine_opts){0}, ERR_INVALID, "context");
+    refused(m, (struct engine_opts){.seq_max = 100000}, ERR_INVALID, "100000");
+    refused(m, (struct engine_opts){.token_max = 1 << 20}, ERR_INVALID, "rows");
+    refused(m, (struct engine_opts){.token_max = 8, .seq_max = 9}, ERR_INVALID, "9 sequences");
+    refused(m, (struct engine_opts){.block_tokens = 5000}, ERR_INVALID, "block");
+    refused(m, (struct engine_opts){.queue_max = 1 << 30}, ERR_INVALID, "queue");
+    assert_int_equal(size(none, (struct engine_opts){.context_max = 100, .memory_bytes = 1 << 26}).context_max, 100);
+    m->info.n_vocab++;
+    struct engine_opts o = {.type = &fake_host};
+    struct engine     *g;
+    struct err         e;
+    assert_false(engine_open(&g, m, &o, &e));
+    assert_non_null(strstr(e.text, "logits"));
+    fake_model_free(m);
+    fake_model_free(none);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_shrinks_in_order),
+        cmocka_unit_test(test_what_was_asked_for_stays),
+        cmocka_unit_test(test_nonsense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
