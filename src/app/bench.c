@@ -4,7 +4,6 @@
  * its own, so that nothing is found in the cache. */
 #include "app/commands.h"
 #include "app/load.h"
-#include "app/show.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -206,8 +205,7 @@ bool command_bench(const struct options *o, struct err *e)
     bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o->arg[0], e);
     if (ok) {
         eo.no_cache = true;
-        eo.progress = show_progress;
-        ok = engine_open(&g, l.model, &eo, e);
+        ok = load_engine(&l, &eo, &g, e);
     }
     if (ok && o->kernels.v)
         ok = print_kernels(&l, g, eo.type);

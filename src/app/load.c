@@ -1,9 +1,11 @@
 /* load.c -- see load.h. */
 #include "app/load.h"
 
+#include "app/show.h"
 #include "app/vocab_gguf.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -107,6 +109,17 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
     if (o->parallel.v > 1024 || o->threads.v > 1024 || o->ctx.v > (1u << 30) || o->queue.v > 1000000)
         return err_set(e, ERR_INVALID, "--parallel and --threads go up to 1024, --queue to 1000000, --ctx to 2^30");
     return true;
+}
+
+bool load_engine(const struct loaded *l, struct engine_opts *o, struct engine **out, struct err *e)
+{
+    o->progress = show_progress;
+    if (engine_open(out, l->model, o, e))
+        return true;
+    size_t n = strlen(e->text);
+    if (e->kind == ERR_MEMORY)
+        snprintf(e->text + n, sizeof e->text - n, " (--memory, --ctx, --parallel)");
+    return false;
 }
 
 char *load_name(const char *path)

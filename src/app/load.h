@@ -28,6 +28,9 @@ void          load_close(struct loaded *l);
 /* engine_opts as the command line asks for them. */
 MUST_USE bool load_engine_opts(const struct options *o, struct engine_opts *out, struct err *e);
 
+/* engine_open(), with a bar on the terminal; a refusal for want of memory names the options that help. */
+MUST_USE bool load_engine(const struct loaded *l, struct engine_opts *o, struct engine **out, struct err *e);
+
 /* The model's name as the API shows it: the file's or folder's name without ".gguf"; to be freed by the caller. */
 char *load_name(const char *path);
 

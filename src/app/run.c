@@ -1,7 +1,6 @@
 /* run.c -- hearth run: one answer in the terminal, as it is made. */
 #include "app/commands.h"
 #include "app/load.h"
-#include "app/show.h"
 #include "base/random.h"
 #include "base/threads.h"
 
@@ -179,8 +178,7 @@ bool command_run(const struct options *o, struct err *e)
         /* From here on Ctrl-C ends the answer, not the program. */
         pthread_sigmask(SIG_BLOCK, &interrupt, NULL);
         eo.seq_max = 1;
-        eo.progress = show_progress;
-        ok = engine_open(&g, l.model, &eo, e) && engine_start(g, e) && answer_prompt(&l, g, o, &prompt, e);
+        ok = load_engine(&l, &eo, &g, e) && engine_start(g, e) && answer_prompt(&l, g, o, &prompt, e);
     }
     engine_close(g);
     ids_drop(&prompt);

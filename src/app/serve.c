@@ -61,8 +61,7 @@ static bool open_engine(struct serving *s, const struct options *o, struct err *
     if (!load_engine_opts(o, &eo, e))
         return false;
     eo.log = &s->log;
-    eo.progress = show_progress;
-    return engine_open(&s->engine, s->loaded.model, &eo, e) && engine_start(s->engine, e);
+    return load_engine(&s->loaded, &eo, &s->engine, e) && engine_start(s->engine, e);
 }
 
 static bool open_api(struct serving *s, const struct options *o, struct err *e)

@@ -20,7 +20,7 @@ def wait_until_idle(seconds=20):
     """Waits until no request runs; returns the last status."""
     for _ in range(seconds * 20):
         now = status()
-        if now["num_running"] == 0 and now["num_waiting"] == 0 and now["kv"]["blocks_used"] == 0:
+        if now["num_running"] == 0 and now["num_waiting"] == 0 and now["cache"]["blocks_used"] == 0:
             break
         time.sleep(0.05)
     return now

@@ -40,7 +40,7 @@ class Abuse(unittest.TestCase):
                 self.assertTrue(error["message"] and error["type"], answer)
         self.assertEqual({code for code in codes if code not in (200, 400, 404)}, set(), codes)
         self.assertGreater(codes.get(400, 0), 300, codes)
-        self.assertEqual(wait_until_idle()["kv"]["blocks_used"], 0)
+        self.assertEqual(wait_until_idle()["cache"]["blocks_used"], 0)
 
     def vanish(self, after_bytes):
         body = json.dumps({**GOOD, "max_tokens": 400, "stream": True, "messages": [{"role": "user", "content": "Write a long story."}]})
@@ -57,7 +57,7 @@ class Abuse(unittest.TestCase):
         before = resident_kb(pid)
         for i in range(200):
             self.vanish((i % 3) * 200)
-        self.assertEqual(wait_until_idle()["kv"]["blocks_used"], 0)
+        self.assertEqual(wait_until_idle()["cache"]["blocks_used"], 0)
         self.assertEqual(status()["num_running"], 0)
         self.assertLess(resident_kb(pid) - before, 8 * 1024, "memory grew")
         code, _, answer = raw("POST", "/v1/chat/completions", json.dumps(GOOD))

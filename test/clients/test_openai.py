@@ -133,7 +133,7 @@ class Many(unittest.TestCase):
         [thread.join() for thread in threads]
         self.assertEqual(problems, [])
         self.assertEqual(together, [(choice.message.content, [choice.finish_reason]) for choice in alone])
-        self.assertEqual(wait_until_idle()["kv"]["blocks_used"], 0)
+        self.assertEqual(wait_until_idle()["cache"]["blocks_used"], 0)
         self.assertGreater(status()["steps_executed"], 0)
 
 
