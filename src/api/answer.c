@@ -19,7 +19,7 @@ struct note {
     uint64_t        at_ns;
     struct drawn    drawn;
     enum end_reason reason;
-    uint32_t        n_prompt, n_cached;
+    uint32_t        n_cached;
     struct err     *err;                /* of a job that failed; owned */
 };
 
@@ -104,7 +104,7 @@ static void on_event(void *ctx, const struct event *ev)
     struct choice *c = ctx;
     struct answer *a = c->answer;
     struct note    n = {.choice = c, .kind = (int)ev->kind, .at_ns = now(a), .reason = ev->reason,
-                        .n_prompt = ev->n_prompt, .n_cached = ev->n_cached};
+                        .n_cached = ev->n_cached};
     if (ev->kind == EVENT_TOKEN)
         n.drawn = *ev->drawn;
     if (ev->kind == EVENT_END && ev->reason == END_FAILED && ev->err) {
@@ -331,10 +331,9 @@ static void take_end(struct answer *a, const struct note *n)
 static void take_note(struct answer *a, const struct note *n)
 {
     struct choice *c = n->choice;
-    if (n->kind != EVENT_TOKEN) {
+    if (n->kind == EVENT_STARTED) {
         c->n_cached = n->n_cached;
-        if (!c->started_ns)
-            c->started_ns = n->at_ns;
+        c->started_ns = n->at_ns;
     }
     if (n->kind == EVENT_TOKEN)
         take_token(a, n);
@@ -343,6 +342,7 @@ static void take_note(struct answer *a, const struct note *n)
     free(n->err);
 }
 
+/* Before the notes are read: an answer whose events were dropped must not end as if it were whole. */
 static void obey(struct answer *a, unsigned orders, bool behind)
 {
     struct err e;
@@ -360,8 +360,6 @@ static void obey(struct answer *a, unsigned orders, bool behind)
         a->cancelled = true;
         cancel_jobs(a);
     }
-    if ((orders & ORDER_TICK) && a->streaming && a->out.n == 0)
-        buf_str(&a->out, STR(": keepalive\n\n"));
 }
 
 /* Takes the notes left so far.  False: there are none, and the answer sleeps until it is woken. */
@@ -400,9 +398,11 @@ static void run(void *arg)
     while (!is_over(a)) {
         if (!take_notes(a, &orders, &behind))
             return;
+        obey(a, orders, behind);
         for (size_t i = 0; i < a->read.n; i++)
             take_note(a, &a->read.note[i]);
-        obey(a, orders, behind);
+        if ((orders & ORDER_TICK) && a->streaming && a->out.n == 0)
+            buf_str(&a->out, STR(": keepalive\n\n"));
         flush(a);
     }
     answer_free(a);
