@@ -1,7 +1,7 @@
 /* hangup.c -- a table of sockets by descriptor, and the system's queue of events about them.
  *
- * An event may have left the queue when its socket is forgotten, closed, and its number given to another.  So every watch
- * has a turn, which goes with the event: what is left of an older turn says nothing about the present one. */
+ * An event may have left the queue when its socket is forgotten, closed, and its number given to another.  So every
+ * watch has a turn, which goes with the event: what is left of an older turn says nothing about the present one. */
 #include "base/hangup.h"
 
 #include "base/mem.h"

@@ -14,7 +14,8 @@ extern "C" {
 struct hangup;
 
 /* Has hung_up(who) called, at most once a watch, on the watching thread (or within hangup_watch() should the system
- * refuse to watch).  It must not wait and not call back here.  ERR_IO when the system has no descriptor or thread left. */
+ * refuse to watch).  It must not wait and not call back here.  ERR_IO when the system has no descriptor or thread
+ * left. */
 MUST_USE bool hangup_open(struct hangup **out, void (*hung_up)(void *who), struct err *e);
 void          hangup_close(struct hangup *h);       /* sockets still watched are forgotten; NULL is fine */
 

@@ -15,7 +15,9 @@ static bool is_local(struct str origin)
             if (!str_starts(rest, host))
                 continue;
             rest = (struct str){rest.p + host.n, rest.n - host.n};
-            if (rest.n == 0 || (rest.p[0] == ':' && str_u64((struct str){rest.p + 1, rest.n - 1}, &port) && port < 65536))
+            if (rest.n == 0)
+                return true;
+            if (rest.p[0] == ':' && str_u64((struct str){rest.p + 1, rest.n - 1}, &port) && port < 65536)
                 return true;
         }
     }

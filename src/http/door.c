@@ -49,10 +49,12 @@ static uint16_t listener_port(int fd)
     socklen_t               n = sizeof a;
     if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
         return 0;
-    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+    if (a.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&a)->sin_port);
 }
 
-/* The descriptor, or -1 and errno.  "::" alone means every address of both kinds; other IPv6 addresses mean themselves. */
+/* The descriptor, or -1 and errno.  "::" means every address of both kinds; other IPv6 addresses mean themselves. */
 static int listen_at(const struct addrinfo *a, uint16_t port)
 {
     struct sockaddr_storage at;
@@ -90,8 +92,8 @@ static bool listen_failed(const struct addrinfo *a, uint16_t port, struct err *e
         return err_set(e, ERR_IO, "port %u of %s is in use: another server, perhaps another hearth, listens there; "
                        "stop it or choose another port with --port", port, host);
     if (why == EACCES)
-        return err_set(e, ERR_IO, "port %u of %s needs more rights than this process has; choose one over 1023 with --port",
-                       port, host);
+        return err_set(e, ERR_IO, "port %u of %s needs more rights than this process has; "
+                       "choose one over 1023 with --port", port, host);
     if (why == EADDRNOTAVAIL)
         return err_set(e, ERR_IO, "%s is no address of this machine; choose another with --host", host);
     errno = why;
@@ -132,8 +134,8 @@ static bool listen_name(struct door *d, const char *host, uint16_t port, struct 
     struct addrinfo hint = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *all;
     int             why = getaddrinfo(host, "0", &hint, &all);
     if (why != 0)
-        return err_set(e, ERR_IO, "listening at %s: %s; --host takes an address of this machine or a name for one", host,
-                       gai_strerror(why));
+        return err_set(e, ERR_IO, "listening at %s: %s; --host takes an address of this machine or a name for one",
+                       host, gai_strerror(why));
     bool ok = listen_all(d, all, port, e);
     freeaddrinfo(all);
     return ok;
@@ -206,7 +208,8 @@ bool door_start(struct door *d, struct door_enter to, const struct log *log, str
 {
     d->to = to;
     d->log = log;
-    if (pipe(d->stop) != 0 || fcntl(d->stop[0], F_SETFD, FD_CLOEXEC) != 0 || fcntl(d->stop[1], F_SETFD, FD_CLOEXEC) != 0)
+    if (pipe(d->stop) != 0 || fcntl(d->stop[0], F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(d->stop[1], F_SETFD, FD_CLOEXEC) != 0)
         return err_os(e, "letting connections in");
     d->running = thread_start(&d->thread, "hearth-door", stand, d, e);
     return d->running;

@@ -10,8 +10,8 @@
 
 struct door;
 
-/* Listens at host (NULL: 127.0.0.1, and ::1 where there is IPv6; a name: all its addresses) and port (0: any free one, the
- * same for all addresses).  Nobody is let in yet, they queue. */
+/* Listens at host (NULL: 127.0.0.1, and ::1 where there is IPv6; a name: all its addresses) and port (0: any free one,
+ * the same for all addresses).  Nobody is let in yet, they queue. */
 MUST_USE bool door_open(struct door **out, const char *host, uint16_t port, struct err *e);
 uint16_t      door_port(const struct door *d);
 

@@ -20,7 +20,7 @@ bool name_is(const char *a, const char *b)
     return *a == *b;
 }
 
-/* ---- the answerer's side: struct reply_type ------------------------------------------------------------------------ */
+/* ---- the answerer's side: struct reply_type ---------------------------------------------------------------------- */
 
 static struct exchange *lock(struct reply *r)
 {
@@ -146,7 +146,7 @@ static void on_gone(struct reply *r, void (*gone)(void *ctx), void *ctx)
 
 static const struct reply_type type = {start, append, finish, on_gone};
 
-/* ---- the network's side -------------------------------------------------------------------------------------------- */
+/* ---- the network's side ------------------------------------------------------------------------------------------ */
 
 static const char *header_find(const struct http_request *r, const char *name)
 {
@@ -242,7 +242,7 @@ static void response_header(struct exchange *x, struct MHD_Response *m, const ch
 }
 
 /* Under the lock.  What is complete goes with its length, the rest in chunks. */
-static struct MHD_Response *response_new(struct exchange *x, bool last)
+static struct MHD_Response *response_new(struct exchange *x)
 {
     struct MHD_Response *m;
     if (!x->ended)
@@ -259,18 +259,18 @@ static struct MHD_Response *response_new(struct exchange *x, bool last)
             response_header(x, m, x->extra[i].name, x->extra[i].value);
     for (size_t i = 0; i < x->n_out_header; i++)
         response_header(x, m, x->out_header[i].name, x->out_header[i].value);
-    if (last && !out_has(x, "Connection"))
+    if (x->last && !out_has(x, "Connection"))
         response_header(x, m, "Connection", "close");
     return m;
 }
 
-enum MHD_Result exchange_answer(struct exchange *x, bool last)
+enum MHD_Result exchange_answer(struct exchange *x)
 {
     struct MHD_Response *m = NULL;
     pthread_mutex_lock(&x->lock);
     bool ready = x->status && (x->ended || !x->bodyless), cut_off = x->cut;
     if (!cut_off && ready) {
-        m = response_new(x, last);
+        m = response_new(x);
     } else if (!cut_off) {
         x->suspended = true;
         MHD_suspend_connection(x->net);

@@ -4,8 +4,8 @@
  * reply_end().  The last one to leave frees it, so a reply may be ended long after its connection, or the whole server,
  * is gone.  That is also why the request is copied here and borrows nothing from the connection.
  *
- * While there is nothing to send, the connection is suspended.  That, and the waking, happens under the exchange's lock,
- * so no wake is lost and none reaches a connection that no longer exists. */
+ * While there is nothing to send, the connection is suspended.  That, and the waking, happens under the exchange's
+ * lock, so no wake is lost and none reaches a connection that no longer exists. */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
 
@@ -32,6 +32,7 @@ struct exchange {
     struct buf            body;
     size_t                dropped;      /* bytes of the body that came after it was full */
     bool                  watched;      /* for a hang-up */
+    bool                  last;         /* the connection is closed after the reply */
     const char           *target;       /* as sent */
     struct http_header   *header;
     size_t                n_header;
@@ -61,9 +62,8 @@ struct exchange *exchange_new(struct MHD_Connection *net, size_t reply_bytes_max
 void exchange_hand(struct exchange *x);
 bool exchange_ended(struct exchange *x);
 
-/* For the library's handler to return: queues the response, or suspends until there is one.  `last`: the connection is
- * closed after it. */
-enum MHD_Result exchange_answer(struct exchange *x, bool last);
+/* For the library's handler to return: queues the response, or suspends until there is one. */
+enum MHD_Result exchange_answer(struct exchange *x);
 
 /* The connection is to be dropped: the peer hung up, reads too slowly, or the server closes.  Any thread, while the
  * network still has its share. */

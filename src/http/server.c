@@ -1,8 +1,8 @@
 /* server.c -- the library set up, and the way of a request through it.
  *
  * Three threads: the door's lets connections in, the library's (the network thread) does everything with them, and the
- * watcher's notices peers that hang up while their connection is suspended, which the library does not.  Whatever ends a
- * connection, the library's "completed" call is the one place where an exchange leaves the network. */
+ * watcher's notices peers that hang up while their connection is suspended, which the library does not.  Whatever ends
+ * a connection, the library's "completed" call is the one place where an exchange leaves the network. */
 #include "http/server.h"
 
 #include "base/hangup.h"
@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     CONNECTION_BYTES = 32 * 1024,   /* holds the request's head, and what is read or written at a time */
@@ -53,7 +54,7 @@ struct server {
     bool             closing;
 };
 
-/* ---- connections -------------------------------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
 /* IPv4 in its IPv6 form, so that addresses compare as 16 bytes; the text is of the plain one. */
 static void client_name(struct client *c, const struct sockaddr *a)
@@ -89,7 +90,7 @@ static void client_admit(struct server *s, struct client *c)
         c->turned_away = !err_set(&c->why, ERR_BUSY, "%u connections are open, the most that this server takes",
                                   s->o.connections_max);
     else if (per_ip && clients_at(s, &c->addr) >= per_ip)
-        c->turned_away = !err_set(&c->why, ERR_RATE, "%u connections from %s are open, the most that one address may have",
+        c->turned_away = !err_set(&c->why, ERR_RATE, "%u connections from %s are open, the most for one address",
                                   per_ip, c->peer);
     else
         s->n_admitted++;
@@ -105,7 +106,6 @@ static void client_open(struct server *s, struct MHD_Connection *net, void **at)
     if (c->next)
         c->next->prev = c;
     s->client = c;
-    atomic_fetch_add(&s->n_open, 1);
     *at = c;
 }
 
@@ -130,15 +130,21 @@ static void on_connection(void *ctx, struct MHD_Connection *net, void **at, enum
     }
 }
 
+/* On the door's thread.  The count is ours: when the library's own limit is met by a connection handed to it, its
+ * thread waits for itself (release 0.9.75, new_connection_process_()). */
 static void on_enter(void *ctx, int fd, const struct sockaddr *peer, socklen_t n)
 {
     struct server *s = ctx;
-    /* Closes fd itself when it refuses. */
-    if (MHD_add_connection(s->daemon, fd, peer, n) != MHD_YES)
-        log_debug(s->o.log, "a connection was closed at once: the limit is reached");
+    if (atomic_fetch_add(&s->n_open, 1) >= s->o.connections_max + TURNED_AWAY_MAX) {
+        close(fd);
+        atomic_fetch_sub(&s->n_open, 1);
+        log_debug(s->o.log, "a connection was closed at once: too many are open to tell it so");
+    } else if (MHD_add_connection(s->daemon, fd, peer, n) != MHD_YES) {     /* which closes fd */
+        atomic_fetch_sub(&s->n_open, 1);
+    }
 }
 
-/* ---- the way of a request ------------------------------------------------------------------------------------------ */
+/* ---- the way of a request ---------------------------------------------------------------------------------------- */
 
 static void *on_target(void *ctx, const char *target, struct MHD_Connection *net)
 {
@@ -175,15 +181,20 @@ static bool hand(struct server *s, struct exchange *x)
     return ok;
 }
 
-/* Why not to serve it, or NULL: to be answered by the server's owner, which knows how errors look. */
+static enum MHD_Result answer_now(struct server *s, struct exchange *x)
+{
+    x->last = x->last || atomic_load(&s->draining);
+    return exchange_answer(x);
+}
+
+/* `why` not to serve it, or NULL; the answer to it comes from the server's owner, who knows how errors look. */
 static enum MHD_Result answer(struct server *s, struct exchange *x, const struct err *why, bool last)
 {
     x->phase = EXCHANGE_ANSWER;
     cors_mark(x, s->o.cors_origin);
     if (why && (why->kind == ERR_BUSY || why->kind == ERR_RATE))
         exchange_extra(x, "Retry-After", "2");
-    if (last)
-        exchange_extra(x, "Connection", "close");
+    x->last = last;
     if (!hand(s, x))
         return MHD_NO;
     if (why)
@@ -197,7 +208,7 @@ static enum MHD_Result answer(struct server *s, struct exchange *x, const struct
         x->watched = true;
         hangup_watch(s->hangup, x->fd, x);
     }
-    return exchange_answer(x, atomic_load(&s->draining));
+    return answer_now(s, x);
 }
 
 /* The head is there.  What is refused here is refused before its body, so the connection ends with it. */
@@ -254,7 +265,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *net, const c
     case EXCHANGE_ANSWER:
         break;
     }
-    return exchange_answer(x, atomic_load(&s->draining));
+    return answer_now(s, x);
 }
 
 static void on_completed(void *ctx, struct MHD_Connection *net, void **at, enum MHD_RequestTerminationCode how)
@@ -292,14 +303,14 @@ static void on_library_log(void *ctx, const char *fmt, va_list ap)
     log_debug(((struct server *)ctx)->o.log, "http library: %s", line);
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------------------- */
+/* ---- opening and closing ----------------------------------------------------------------------------------------- */
 
+/* poll(), not epoll: with the latter the library, when 128 events come at once and then none, sleeps before it handles
+ * them (releases 0.9.75 and 1.0.1, MHD_epoll()).  Suspended connections are not polled, so the cost is the same. */
 static bool daemon_start(struct server *s, struct err *e)
 {
-    bool     epoll = MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_YES;
-    unsigned flags = (epoll ? MHD_USE_EPOLL_INTERNAL_THREAD : MHD_USE_POLL_INTERNAL_THREAD) | MHD_ALLOW_SUSPEND_RESUME |
-                     MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
-    unsigned most = s->o.connections_max + TURNED_AWAY_MAX;
+    unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
+                     MHD_USE_ERROR_LOG;
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, s,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_log, (void *)s,      /* first, to hear of the others */
@@ -308,7 +319,7 @@ static bool daemon_start(struct server *s, struct err *e)
         MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, (void *)s,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, (void *)s,
         MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_CONNECTION_LIMIT, most,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)INT_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, s->o.idle_s_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)READ_BYTES,

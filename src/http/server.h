@@ -3,7 +3,10 @@
  * One network thread.  It reads and checks requests (limits, strict framing), calls the handler once the body is there,
  * and writes what reply_write() left for it.  The handler must not wait: it hands the request to somebody and returns.
  * Replies may be written and ended from any thread.  A client that vanishes is noticed within a second even while
- * nothing is being written to it. */
+ * nothing is being written to it; one that shuts down its sending side before it has its reply counts as vanished.
+ *
+ * A HEAD request comes as such, and what is written to its reply only counts towards its length.  What is so malformed
+ * that it never becomes a request is answered by the library, with a page of its own. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -23,7 +26,8 @@ struct server_opts {
     const char *host;                   /* NULL: 127.0.0.1 and ::1; else an address or a name */
     uint16_t    port;                   /* 0: any free one, see server_port() */
     size_t      body_bytes_max;         /* over it: 413, before the body is read where its length is declared */
-    size_t      reply_bytes_max;        /* what may wait for a slow reader before it counts as gone */
+    size_t      reply_bytes_max;        /* what may wait for a slow reader before it counts as gone; so no reply that is
+                                         * written at once may be larger */
     unsigned    connections_max;        /* over it: 503 with Retry-After */
     unsigned    connections_per_ip_max; /* over it: 429; 0: no limit of its own */
     unsigned    idle_s_max;             /* a connection that sends nothing for so long is closed */
@@ -32,7 +36,7 @@ struct server_opts {
     void      (*fail)(void *ctx, const struct http_request *in, struct reply *out, const struct err *e);
                                         /* writes the error body for what the server itself refuses */
     void       *ctx;
-    const struct log *log;
+    const struct log *log;              /* outlives the server */
 };
 
 /* A port in use is ERR_IO and the text says who may be there and which option changes it. */
@@ -41,11 +45,11 @@ MUST_USE bool server_open(struct server **out, const struct server_opts *o, stru
 uint16_t server_port(const struct server *s);
 unsigned server_connections(const struct server *s);    /* open now */
 
-/* No new connections; those open go on. */
+/* No new connections; those open go on, each until its next reply is sent. */
 void server_drain(struct server *s);
 
-/* Waits until every reply was ended and sent, at most wait_ms; then closes all.  Every reply must have been ended by the
- * time it returns or be ended without use of the network soon after: ended replies never touch a closed server. */
+/* Waits until every reply was ended and sent, at most wait_ms; then closes all.  Every reply must have been ended by
+ * the time it returns or be ended without use of the network soon after: ended replies never touch a closed server. */
 void server_close(struct server *s, unsigned wait_ms);
 
 #ifdef __cplusplus

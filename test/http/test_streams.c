@@ -71,7 +71,7 @@ static void thread(pthread_t *t, void *(*run)(void *), void *arg)
     assert_true(thread_start(t, "test", run, arg, &e));
 }
 
-/* ---- many at once -------------------------------------------------------------------------------------------------- */
+/* ---- many at once ------------------------------------------------------------------------------------------------ */
 
 enum { STREAMS = 1000, EVENTS = 100 };
 
@@ -132,7 +132,7 @@ static void a_thousand_streams_arrive_whole(void **state)
     server_close(s, 1000);
 }
 
-/* ---- the head goes out at once; what is ready whole has a length ------------------------------------------------------ */
+/* ---- the head goes out at once; what is ready whole has a length ------------------------------------------------- */
 
 static void heads_do_not_wait_for_bodies(void **state)
 {
@@ -196,7 +196,7 @@ static void heads_do_not_wait_for_bodies(void **state)
     server_close(s, 1000);
 }
 
-/* ---- who does not read ------------------------------------------------------------------------------------------------ */
+/* ---- who does not read ------------------------------------------------------------------------------------------- */
 
 static void a_slow_reader_is_dropped_alone(void **state)
 {
@@ -245,7 +245,7 @@ static void a_slow_reader_is_dropped_alone(void **state)
     server_close(s, 1000);
 }
 
-/* ---- who goes away ---------------------------------------------------------------------------------------------------- */
+/* ---- who goes away ----------------------------------------------------------------------------------------------- */
 
 enum { VANISHING = 200 };
 
@@ -316,7 +316,7 @@ static void clients_vanish_while_replies_end(void **state)
     vanish(false, true);
 }
 
-/* ---- on_gone ------------------------------------------------------------------------------------------------------------ */
+/* ---- on_gone ----------------------------------------------------------------------------------------------------- */
 
 struct slow_gone {
     atomic_uint begun, finished, calls;
@@ -415,7 +415,7 @@ static void ends_and_leavings_race(void **state)
     }
 }
 
-/* ---- drain and close ----------------------------------------------------------------------------------------------------- */
+/* ---- drain and close --------------------------------------------------------------------------------------------- */
 
 static void streams_go_on_while_draining(void **state)
 {
@@ -432,7 +432,11 @@ static void streams_go_on_while_draining(void **state)
     wait_for(&d.n, 2);
     wait_connections(s, 3);
     server_drain(s);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(server_port(s)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons(server_port(s)),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), -1);
     assert_int_equal(errno, ECONNREFUSED);
