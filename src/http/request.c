@@ -65,7 +65,7 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
     CHECK(h->n < h->n_max);
     h->x->header[h->n++] = (struct http_header){arena_copy(a, name, strlen(name)), copy};
     h->malformed = h->malformed || !is_token(name) || has_control(copy);
-    /* A folded line, joined to its name: "Content-Length", "Transfer-Encodingchunked". */
+    /* A folded line, joined to its name: "Content-Length5", "Transfer-Encodingchunked". */
     h->folded = h->folded || begins(name, "Content-Length") || begins(name, "Transfer-Encoding");
     if (name_is(name, "Host")) {
         h->n_host++;
