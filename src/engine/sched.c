@@ -19,7 +19,7 @@
 #include "engine/jobs.h"
 #include "engine/step.h"
 
-enum { AGE_ROWS = 16 };
+enum { AGE_ROWS = 32 };
 
 /* ---- who runs ---------------------------------------------------------------------------------------------------- */
 

@@ -389,6 +389,9 @@ void asked_event(void *ctx, const struct event *ev)
     } else {
         a->n_end++;
         a->reason = ev->reason;
+        a->queued_ns = ev->queued_ns;
+        a->prefill_ns = ev->prefill_ns;
+        a->decode_ns = ev->decode_ns;
         if (ev->reason == END_FAILED)
             a->err = *ev->err;
         assert_int_equal(ev->n_prompt, a->job.n_token);

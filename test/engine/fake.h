@@ -61,6 +61,7 @@ struct asked {
     int32_t        *got;            /* [room] borrowed from the caller; NULL: only counted */
     uint32_t        room;
     uint64_t        started_step, asked_step;           /* runs of the backend by then */
+    uint64_t        queued_ns, prefill_ns, decode_ns;
 };
 void asked_event(void *ctx, const struct event *ev);
 void asked_submit(struct engine *g, struct asked *a);   /* fills in event and ctx; fails the test when refused */

@@ -409,6 +409,42 @@ static void test_the_same_prompt_is_read_once(void **state)
     fake_model_free(m);
 }
 
+/* A short prompt that shares the beginning of a long one which is being read waits for it and lends it its place: the
+ * long one is read before a third, although that one has less to read, and nothing is read twice. */
+static void test_who_waits_lends_its_place(void **state)
+{
+    (void)state;
+    struct model *m = fake_model(4096);
+    for (size_t t = 0; t < 3; t++) {
+        fake_reset();
+        struct engine_opts  o = opts_of(types[t]);
+        struct engine      *g = fake_engine(m, &o);
+        struct engine_stats s;
+        static int32_t      prompt[3000], other[500];
+        fill(prompt, 3000, 5);
+        fill(other, 500, 6);
+        struct asked a[3] = {0};
+        const uint32_t lengths[] = {3000, 785, 500};
+        for (uint32_t i = 0; i < 3; i++)
+            a[i].job = (struct job){.token = i < 2 ? prompt : other, .n_token = lengths[i], .tokens_max = 1,
+                                    .draw = greedy(), .client = i};
+        asked_submit(g, &a[0]);
+        while (g->n_run == 0 || g->run[0]->n_run < 400)
+            engine_step(g);
+        asked_submit(g, &a[1]);
+        asked_submit(g, &a[2]);
+        while (!a[1].n_end)
+            engine_step(g);
+        assert_int_equal(a[1].n_cached, 784);
+        assert_int_equal(a[2].n_got, 0);
+        run_all(g);
+        engine_stats(g, &s);
+        assert_int_equal(s.tokens_computed, 3000 + 1 + 500);
+        engine_close(g);
+    }
+    fake_model_free(m);
+}
+
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
 /* Two write; a prompt of 4,000 tokens comes, then a short one.  Nobody's gap between two tokens passes a step's time,
@@ -450,6 +486,72 @@ static void test_a_long_prompt_holds_nobody_up(void **state)
             engine_step(g);
         assert_true(a[0].n_end || a[0].n_got - had >= fake.n_run - steps - 1);  /* one in every step */
         assert_true(a[0].n_got - had > 30);
+        engine_close(g);
+    }
+    fake_model_free(m);
+}
+
+/* Short prompts keep coming, enough of them to fill every step.  The long one gets older, and then it is its turn. */
+static void test_age_counts(void **state)
+{
+    (void)state;
+    fake_reset();
+    fake.reach_cost = 0;
+    struct model      *m = fake_model(4096);
+    struct engine_opts o = opts_of(&fake_host);
+    struct engine     *g = fake_engine(m, &o);
+    static int32_t     prompt[3000];
+    struct asked       a = {.job = {.token = prompt, .n_token = 3000, .tokens_max = 1, .draw = greedy()}};
+    struct asked       brief[800] = {0};
+    uint32_t           n = 0;
+    fill(prompt, 3000, 1);
+    asked_submit(g, &a);
+    for (; !a.n_end && n < 800; n += 2) {
+        for (uint32_t i = n; i < n + 2; i++) {
+            brief[i].job = (struct job){.token = prompt + i, .n_token = 60, .tokens_max = 1, .draw = greedy(),
+                                        .client = 1 + i % 2};
+            if (engine_jobs_ahead(g) < 2)
+                asked_submit(g, &brief[i]);
+        }
+        engine_step(g);
+    }
+    assert_int_equal(a.n_end, 1);
+    assert_in_range(fake.n_run, 60, 140);
+    run_all(g);
+    engine_close(g);
+    fake_model_free(m);
+}
+
+static void test_times(void **state)
+{
+    (void)state;
+    struct model *m = fake_model(512);
+    for (size_t t = 0; t < 3; t++) {
+        fake_reset();
+        fake.step_cost = 10000000;
+        fake.row_cost = fake.reach_cost = 0;
+        struct engine_opts o = opts_of(types[t]);
+        o.seq_max = 1;
+        struct engine *g = fake_engine(m, &o);
+        int32_t        prompt[8];
+        struct asked   a[2] = {0};
+        fill(prompt, 8, 1);
+        for (int i = 0; i < 2; i++) {
+            a[i].job = (struct job){.token = prompt, .n_token = 8, .tokens_max = 11, .draw = greedy()};
+            asked_submit(g, &a[i]);
+        }
+        run_all(g);
+        assert_int_equal(a[0].queued_ns, 0);
+        assert_int_equal(a[0].prefill_ns, 10000000);
+        assert_int_equal(a[0].decode_ns, 100000000);
+        assert_int_equal(a[1].queued_ns, 110000000);
+        assert_int_equal(a[1].prefill_ns, 10000000);
+        assert_int_equal(a[1].decode_ns, 100000000);
+        struct engine_stats s;
+        engine_stats(g, &s);
+        assert_int_equal(s.busy_ns, 220000000);
+        assert_int_equal(s.step_ns, 10000000);
+        assert_int_equal(s.step_rows_max, 8);
         engine_close(g);
     }
     fake_model_free(m);
@@ -639,7 +741,10 @@ int main(void)
         cmocka_unit_test(test_what_is_cached),
         cmocka_unit_test(test_no_cache),
         cmocka_unit_test(test_the_same_prompt_is_read_once),
+        cmocka_unit_test(test_who_waits_lends_its_place),
         cmocka_unit_test(test_a_long_prompt_holds_nobody_up),
+        cmocka_unit_test(test_age_counts),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_one_against_a_hundred),
         cmocka_unit_test(test_put_back_and_resumed),
         cmocka_unit_test(test_resuming_is_cheap),

@@ -132,7 +132,7 @@ static void test_distributions(void **state)
         {.temperature = 1, .top_p = 0.95f, .min_p = 1, .repeat = 1, .seed = 14},
     };
     for (size_t i = 0; i < sizeof how / sizeof how[0]; i++) {
-        check_distribution(300, &how[i], 20000);
+        check_distribution(300, &how[i], 10000);
         check_distribution(1, &how[i], 10);
         check_distribution(257, &how[i], 5000);
     }

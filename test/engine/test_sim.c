@@ -244,12 +244,12 @@ static void run_sim(const struct plan_of_sim *plan)
         run_sim(&(struct plan_of_sim){.name = #test, __VA_ARGS__}); \
     }
 
-SIM(host_draws, .type = &fake_host, .jobs = JOBS)
+SIM(host_draws, .type = &fake_host, .jobs = JOBS / 4)
 SIM(host_draws_few_blocks, .type = &fake_host, .jobs = JOBS, .memory_bytes = 1070000)
 SIM(host_draws_no_cache, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1070000, .no_cache = true)
 SIM(host_draws_failures, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
 SIM(host_draws_odd_blocks, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 5)
-SIM(device_ahead, .type = &fake_device, .jobs = JOBS)
+SIM(device_ahead, .type = &fake_device, .jobs = JOBS / 4)
 SIM(device_ahead_few_blocks, .type = &fake_device, .jobs = JOBS, .memory_bytes = 1070000)
 SIM(device_ahead_failures, .type = &fake_device, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
 SIM(device_at_once, .type = &fake_draws, .jobs = JOBS / 4, .block_tokens = 1)
