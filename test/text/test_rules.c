@@ -160,7 +160,7 @@ static void ill_formed_text_is_refused(void **state)
     tokenizer_free(t);
 }
 
-/* A word of 100 kB costs a few steps a byte, not its square: the slowest of these took 0.1 s when it was written, and a
+/* A word of 100 kB costs a few steps a byte, not its square: all of these took a second when this was written, and a
  * square would take minutes. */
 static void long_words_end(void **state)
 {
