@@ -63,7 +63,7 @@ static uint64_t now(const struct answer *a)
     return clock_ns(a->api->o.clock);
 }
 
-/* ---- notes: left from any thread ----------------------------------------------------------------------------------- */
+/* ---- notes: left from any thread --------------------------------------------------------------------------------- */
 
 static void run(void *arg);
 
@@ -119,7 +119,7 @@ static void on_event(void *ctx, const struct event *ev)
     wake_and_unlock(a);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void frame(struct answer *a)
 {
@@ -280,7 +280,7 @@ static void close_choice(struct answer *a, struct choice *c)
         finish(a);
 }
 
-/* ---- reading the notes ---------------------------------------------------------------------------------------------- */
+/* ---- reading the notes ------------------------------------------------------------------------------------------- */
 
 static void take_token(struct answer *a, const struct note *n)
 {
@@ -408,7 +408,7 @@ static void run(void *arg)
     answer_free(a);
 }
 
-/* ---- beginning and end ---------------------------------------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------------------------------------------- */
 
 /* The ids that end the answer: the model's own unless they are to be ignored, and the request's. */
 static void set_end_ids(struct answer *a)
@@ -580,7 +580,7 @@ void answer_begin(const struct asked *q)
     CHECK(pool_run(a->api->outlet, run, a));
 }
 
-/* ---- looked at from outside, under the api's lock ------------------------------------------------------------------- */
+/* ---- looked at from outside, under the api's lock ---------------------------------------------------------------- */
 
 bool answer_cancel(struct api *api, struct str id, const struct client *who)
 {

@@ -1,10 +1,10 @@
 /* answer.h -- one request being answered by the engine.
  *
- * LIFE.  A handler fills an answer and gives it to answer_begin(), which submits a job per choice and sends the headers of
- * a stream.  From then on it is an actor: the engine's events, the client's going, a cancel, the timer and the api's end
- * leave a note under its lock and wake it; one thread of the pool at a time reads the notes, makes text of ids and writes.
- * The reply is ended once, when every choice is closed or the answer has failed; the answer goes away when, besides, every
- * job has told its end, because until then the engine may call. */
+ * LIFE.  A handler fills an answer and gives it to answer_begin(), which submits a job per choice and sends the
+ * headers of a stream.  From then on it is an actor: the engine's events, the client's going, a cancel, the timer and
+ * the api's end leave a note under its lock and wake it; one thread of the pool at a time reads the notes, makes text
+ * of ids and writes.  The reply is ended once, when every choice is closed or the answer has failed; the answer goes
+ * away when, besides, every job has told its end, because until then the engine may call. */
 #ifndef API_ANSWER_H
 #define API_ANSWER_H
 

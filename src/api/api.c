@@ -127,7 +127,7 @@ bool api_is_model(const struct api *a, struct str name, struct err *e)
     if (name.n == 0 || str_is(name, "default") || str_is(name, a->o.model))
         return true;
     err_set(e, ERR_NOT_FOUND, "no model \"%.*s\" here; this server has \"%s\" (\"default\" means it too)",
-            (int)(name.n < 128 ? name.n : 128), name.p, a->o.model);
+            SHOWN(name), a->o.model);
     snprintf(e->param, sizeof e->param, "model");
     snprintf(e->code, sizeof e->code, "model_not_found");
     return false;

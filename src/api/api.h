@@ -55,8 +55,8 @@ unsigned api_busy(struct api *a);
 /* Drains, and has everything that runs end now: streams with an error event, others with 503.  Returns at once. */
 void api_stop(struct api *a);
 
-/* Stops, waits until every reply has ended (the engine must still be running), frees everything.  No request may come any
- * more: whoever calls api_handle() is closed between api_stop() and this. */
+/* Stops, waits until every reply has ended (the engine must still be running), frees everything.  No request may come
+ * any more: whoever calls api_handle() is closed between api_stop() and this. */
 void api_close(struct api *a);          /* NULL is fine */
 
 #ifdef __cplusplus

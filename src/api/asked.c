@@ -27,8 +27,8 @@ static void log_ignored(const struct call *c)
         size_t     end = str_find(rest, STR(", "));
         struct str name = {rest.p, end == STR_NONE ? rest.n : end};
         if (is_new(c->api, name))
-            log_warn(c->api->o.log, "%s: field %.*s is not known and ignored (said once)", c->route->path.p, (int)name.n,
-                     name.p);
+            log_warn(c->api->o.log, "%s: field %.*s is not known and ignored (said once)", c->route->path.p,
+                     SHOWN(name));
         rest = end == STR_NONE ? (struct str){NULL, 0} : (struct str){rest.p + end + 2, rest.n - end - 2};
     }
 }

@@ -1,9 +1,10 @@
 /* auth.c -- see auth.h.
  *
- * Keys are compared by their SHA-256, all bytes of all keys each time: neither the length nor the first wrong byte shows
- * in how long it takes. */
-#include "api/auth.h"
+ * Keys are compared by their SHA-256, all bytes of all keys each time: neither the length nor the first wrong byte
+ * shows in how long it takes. */
+#include "api/inside.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -70,10 +71,8 @@ bool auth_check(const struct auth *k, const struct http_request *in, bool needed
             name = find(k, sent[i]);
     if (!name && needed && k->n)
         return refuse(sent[0].p || sent[1].p, e);
-    if (name)
-        snprintf(out->name, sizeof out->name, "%s", name);
-    else
-        snprintf(out->name, sizeof out->name, "%.*s", (int)(in->peer.n < 63 ? in->peer.n : 63), in->peer.p ? in->peer.p : "");
+    struct str shown = name ? str_of(name) : in->peer;
+    snprintf(out->name, sizeof out->name, "%.*s", SHOWN(shown));
     out->id = hash64(out->name, strlen(out->name), name ? 1 : 2);
     return true;
 }

@@ -8,8 +8,7 @@ bool cancel_request(struct call *c)
     bool found = answer_cancel(c->api, c->id, &c->client);
     pthread_mutex_unlock(&c->api->lock);
     if (!found) {
-        err_set(&e, ERR_NOT_FOUND, "no request %.*s of yours runs here; it may have ended",
-                (int)(c->id.n < 64 ? c->id.n : 64), c->id.p);
+        err_set(&e, ERR_NOT_FOUND, "no request %.*s of yours runs here; it may have ended", SHOWN(c->id));
         return call_fail(c, &e);
     }
     struct json_out *w = json_out_new();

@@ -10,8 +10,8 @@ struct chat_words {
 };
 
 /* Appends to `out` the text of a JSON object with every variable of the template: messages (content parts joined, the
- * developer's role called system), what chat_template_kwargs and its short forms set, and the special tokens' spellings.
- * Names in `in` the members that hold a user's words; those names are borrowed from the request.
+ * developer's role called system), what chat_template_kwargs and its short forms set, and the special tokens'
+ * spellings.  Names in `in` the members that hold a user's words; those names are borrowed from the request.
  *
  * ERR_INVALID and ERR_UNSUPPORTED name the place: "messages[2].content[0].type". */
 MUST_USE bool chat_body_values(json request, const struct chat_words *words, struct buf *out, struct template_input *in,

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { TOKEN_BYTES_MAX = 256, LEAST_LOGPROB = -9999 };
+enum { LEAST_LOGPROB = -9999 };
 
 void choice_init(struct choice *c, struct str opening)
 {
@@ -136,14 +136,14 @@ static double shown(float logprob)
     return p > LEAST_LOGPROB ? p : LEAST_LOGPROB;
 }
 
-static struct str token_text(const struct choice *c, int32_t id, char room[TOKEN_BYTES_MAX])
+static struct str token_text(const struct choice *c, int32_t id, char room[VOCAB_TOKEN_BYTES_MAX])
 {
-    return (struct str){room, tokenizer_bytes(c->tokenizer, id, room, TOKEN_BYTES_MAX)};
+    return (struct str){room, tokenizer_bytes(c->tokenizer, id, room, VOCAB_TOKEN_BYTES_MAX)};
 }
 
 static void put_token(struct json_out *w, const struct choice *c, int32_t id, float logprob)
 {
-    char       room[TOKEN_BYTES_MAX];
+    char       room[VOCAB_TOKEN_BYTES_MAX];
     struct str bytes = token_text(c, id, room);
     json_put_str(w, "token", bytes);
     json_put_num(w, "logprob", shown(logprob));
@@ -179,7 +179,7 @@ static void put_text_top(struct json_out *w, const struct choice *c, const struc
     size_t     n = 0;
     json_open(w, NULL, '{');
     for (size_t k = 0; k <= d->n_top; k++) {
-        char    room[TOKEN_BYTES_MAX];
+        char    room[VOCAB_TOKEN_BYTES_MAX];
         int32_t id = k < d->n_top ? d->top[k].token : d->token;
         bool    is_new = true;
         buf_init(&seen[n], 0);
@@ -197,7 +197,7 @@ static void put_text_top(struct json_out *w, const struct choice *c, const struc
 
 static void put_text(struct json_out *w, const struct choice *c)
 {
-    char room[TOKEN_BYTES_MAX];
+    char room[VOCAB_TOKEN_BYTES_MAX];
     json_open(w, "tokens", '[');
     for (size_t i = 0; i < c->n_ready; i++)
         json_put_str(w, NULL, token_text(c, c->told[i].drawn.token, room));

@@ -56,8 +56,8 @@ void choice_close(struct choice *c, const char *finish);
 bool choice_has_news(const struct choice *c);
 void choice_sent(struct choice *c);
 
-/* The log probabilities of the tokens that belong to `text`, as a member "logprobs" in the shape of either endpoint; null
- * when none were asked for. */
+/* The log probabilities of the tokens that belong to `text`, as a member "logprobs" in the shape of either endpoint;
+ * null when none were asked for. */
 void choice_put_logprobs(struct json_out *w, const struct choice *c, bool chat);
 
 /* The ids not yet sent, as a member. */

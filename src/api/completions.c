@@ -16,8 +16,8 @@ static bool read_ids(json list, const struct api_opts *o, struct ids *out, struc
     for (struct json_iter it = json_iter(list); json_next(&it);) {
         uint64_t id;
         if (!json_u64(it.value, &id) || id >= o->info->n_vocab)
-            return err_param(e, "prompt", "prompt must be a string, token ids of this model (0 to %u), or an array of either",
-                             o->info->n_vocab - 1);
+            return err_param(e, "prompt", "prompt must be a string, token ids of this model (0 to %u), or an array of "
+                             "either", o->info->n_vocab - 1);
         ids_push(out, (int32_t)id);
     }
     return true;

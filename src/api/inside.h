@@ -1,8 +1,8 @@
 /* inside.h -- what the files of this room share: the api itself, one request on its way, the table of routes.
  *
- * THREADS.  api_handle() (network) hands a call to `intake`, where it is parsed, rendered and tokenized.  The engine's
- * events and the timer wake the answer they concern on `outlet`.  A call is at most once in one of the two, and there are
- * at most calls_max calls, so neither pool ever refuses.  Locks are taken in the order api, answer. */
+ * THREADS.  api_handle() (network) hands a call to `intake`, where it is parsed, rendered and tokenized.  The
+ * engine's events and the timer wake the answer they concern on `outlet`.  A call is at most once in one of the two,
+ * and there are at most calls_max calls, so neither pool ever refuses.  Locks are taken in the order api, answer. */
 #ifndef API_INSIDE_H
 #define API_INSIDE_H
 
@@ -16,6 +16,9 @@
 #include <pthread.h>
 
 enum { NAMES_SEEN_MAX = 64 };
+
+/* A piece of text from outside as the two arguments of "%.*s", cut to a length that messages bear. */
+#define SHOWN(s) (int)((s).n < 128 ? (s).n : 128), (s).p ? (s).p : ""
 
 struct answer;
 

@@ -62,7 +62,8 @@ bool metrics_get(struct call *c)
     put_engine(&b, c->api);
     put_http(&b, t);
     totals_print(t, &t->first_token, "hearth_time_to_first_token_seconds", "from the request to its first token", &b);
-    totals_print(t, &t->between_tokens, "hearth_time_per_output_token_seconds", "mean time between an answer's tokens", &b);
+    totals_print(t, &t->between_tokens, "hearth_time_per_output_token_seconds", "an answer's mean time between tokens",
+                 &b);
     totals_print(t, &t->whole, "hearth_request_seconds", "from the request to the end of its answer", &b);
     call_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_view(&b));
     buf_drop(&b);

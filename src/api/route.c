@@ -49,7 +49,8 @@ static bool matches(struct str pattern, struct str path, struct str *id)
 static unsigned distance(struct str a, struct str b)
 {
     unsigned row[PATH_COMPARED_MAX + 1];
-    size_t   an = a.n < PATH_COMPARED_MAX ? a.n : PATH_COMPARED_MAX, bn = b.n < PATH_COMPARED_MAX ? b.n : PATH_COMPARED_MAX;
+    size_t   an = a.n < PATH_COMPARED_MAX ? a.n : PATH_COMPARED_MAX;
+    size_t   bn = b.n < PATH_COMPARED_MAX ? b.n : PATH_COMPARED_MAX;
     for (size_t j = 0; j <= bn; j++)
         row[j] = (unsigned)j;
     for (size_t i = 1; i <= an; i++) {
@@ -84,8 +85,8 @@ static bool not_found(struct str method, struct str path, struct err *e)
     buf_init(&list, 0);
     for (size_t i = 0; i < n; i++)
         buf_printf(&list, "%s%s %s", i ? ", " : "", routes[near[i].i].method.p, routes[near[i].i].path.p);
-    err_set(e, ERR_NOT_FOUND, "no route %.*s %.*s; near: %s; GET / lists all", (int)(method.n < 16 ? method.n : 16),
-            method.p, (int)(path.n < 128 ? path.n : 128), path.p, list.p);
+    err_set(e, ERR_NOT_FOUND, "no route %.*s %.*s; near: %s; GET / lists all", SHOWN(method), SHOWN(path),
+            list.p);
     snprintf(e->code, sizeof e->code, "unknown_route");
     buf_drop(&list);
     return false;
@@ -112,6 +113,5 @@ bool route_find(struct str method, struct str path, const struct route **out, st
     }
     if (n == 0)
         return not_found(method, path, e);
-    return err_set(e, ERR_METHOD, "%.*s takes %s, not %.*s", (int)(path.n < 128 ? path.n : 128), path.p, allow,
-                   (int)(method.n < 16 ? method.n : 16), method.p);
+    return err_set(e, ERR_METHOD, "%.*s takes %s, not %.*s", SHOWN(path), allow, SHOWN(method));
 }

@@ -16,8 +16,8 @@ struct route {
 
 /* The route of a request, and what stood for {id}.  A slash at the end does not matter; HEAD is served by GET.
  *
- * ERR_NOT_FOUND names the routes that look like the path; ERR_METHOD lists the methods that the path has, also in `allow`
- * as the Allow header wants them. */
+ * ERR_NOT_FOUND names the routes that look like the path; ERR_METHOD lists the methods that the path has, also in
+ * `allow` as the Allow header wants them. */
 MUST_USE bool route_find(struct str method, struct str path, const struct route **out, struct str *id, char allow[64],
                          struct err *e);
 

@@ -101,7 +101,7 @@ static bool read_bias(struct draw *d, json q, const struct wish_limits *l, struc
         double   value;
         if (!str_u64(it.key, &id) || id >= l->n_vocab)
             return err_param(e, "logit_bias", "logit_bias: \"%.*s\" is not a token id of this model (0 to %u)",
-                             (int)(it.key.n < 40 ? it.key.n : 40), it.key.p, l->n_vocab - 1);
+                             it.key.n < 40 ? (int)it.key.n : 40, it.key.p, l->n_vocab - 1);
         if (!json_f64(it.value, &value) || !(value >= add.lo && value <= add.hi))
             return err_param(e, "logit_bias", "logit_bias of token %u must be a number %s", (unsigned)id, add.words);
         bias[d->n_bias++] = (struct draw_bias){(int32_t)id, (float)value};

@@ -80,9 +80,9 @@ void fake_cached(struct engine *g, uint32_t n)
 
 static void describe(struct buf *b, const struct job *j)
 {
-    buf_printf(b, "tokens=%u max=%u temperature=%g top_p=%g min_p=%g top_k=%d repeat=%g presence=%g frequency=%g", j->n_token,
-               j->tokens_max, (double)j->draw.temperature, (double)j->draw.top_p, (double)j->draw.min_p, j->draw.top_k,
-               (double)j->draw.repeat, (double)j->draw.presence, (double)j->draw.frequency);
+    buf_printf(b, "tokens=%u max=%u temperature=%g top_p=%g min_p=%g top_k=%d repeat=%g presence=%g frequency=%g",
+               j->n_token, j->tokens_max, (double)j->draw.temperature, (double)j->draw.top_p, (double)j->draw.min_p,
+               j->draw.top_k, (double)j->draw.repeat, (double)j->draw.presence, (double)j->draw.frequency);
     buf_printf(b, " seed=%llu logprob=%u salt=%.*s deadline=%llu bias=", (unsigned long long)j->draw.seed,
                j->draw.n_logprob, (int)j->salt.n, j->salt.p ? j->salt.p : "", (unsigned long long)j->deadline_ns);
     for (uint32_t i = 0; i < j->draw.n_bias; i++)

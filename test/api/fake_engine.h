@@ -1,7 +1,7 @@
 /* fake_engine.h -- an engine that says what it was told to, when it was told to.
  *
- * It defines the functions of engine/engine.h.  Each job that is submitted takes the next script (the last one serves all
- * that follow); nothing happens until fake_step(), which the test calls in place of the engine's thread. */
+ * It defines the functions of engine/engine.h.  Each job that is submitted takes the next script (the last one serves
+ * all that follow); nothing happens until fake_step(), which the test calls in place of the engine's thread. */
 #ifndef TEST_API_FAKE_ENGINE_H
 #define TEST_API_FAKE_ENGINE_H
 

@@ -43,7 +43,7 @@ static void all_quiet(struct rig *r)
     RIG_UNTIL(r, fake_live(r->engine) == 0 && api_busy(r->api) == 0);
 }
 
-/* ---- clients that go ----------------------------------------------------------------------------------------------- */
+/* ---- clients that go --------------------------------------------------------------------------------------------- */
 
 static void gone_before_it_begins(void **state)
 {
@@ -148,7 +148,7 @@ static void falls_behind(void **state)
     memory_reply_drop(&m);
 }
 
-/* ---- silence ------------------------------------------------------------------------------------------------------- */
+/* ---- silence ----------------------------------------------------------------------------------------------------- */
 
 static size_t count(struct memory_reply *m, const char *what)
 {
@@ -221,7 +221,7 @@ static void headers_come_before_the_prompt_is_read(void **state)
     memory_reply_drop(&m);
 }
 
-/* ---- cancelling ---------------------------------------------------------------------------------------------------- */
+/* ---- cancelling -------------------------------------------------------------------------------------------------- */
 
 static void cancel(struct rig *r, const char *method, const char *id, const char *key, int status)
 {
@@ -275,7 +275,7 @@ static void cancelled_by_its_id(void **state)
     }
 }
 
-/* ---- the server's limits and its end ------------------------------------------------------------------------------- */
+/* ---- the server's limits and its end ----------------------------------------------------------------------------- */
 
 static void full(void **state)
 {
@@ -356,13 +356,13 @@ static void what_the_server_refuses_itself(void **state)
     api_fail(r.api, &m.request, &m.reply, &e);
     ended_once(&m);
     assert_int_equal(m.status, 413);
-    assert_string_equal(m.body.p, "{\"error\":{\"message\":\"over 16 MiB\",\"type\":\"invalid_request_error\",\"param\":null,"
-                                  "\"code\":null},\"detail\":\"over 16 MiB\"}");
+    assert_string_equal(m.body.p, "{\"error\":{\"message\":\"over 16 MiB\",\"type\":\"invalid_request_error\","
+                                  "\"param\":null,\"code\":null},\"detail\":\"over 16 MiB\"}");
     rig_drop(&r);
     memory_reply_drop(&m);
 }
 
-/* ---- what is shown -------------------------------------------------------------------------------------------------- */
+/* ---- what is shown ----------------------------------------------------------------------------------------------- */
 
 static bool shows(struct rig *r, const char *path, const char *want)
 {
@@ -439,7 +439,7 @@ static void seeds(void **state)
     rig_drop(&r);
 }
 
-/* ---- many at once --------------------------------------------------------------------------------------------------- */
+/* ---- many at once ------------------------------------------------------------------------------------------------ */
 
 enum { CROWD = 240, SENDERS = 3 };
 
@@ -451,7 +451,8 @@ struct crowd {
 
 static void *send(void *ctx)
 {
-    static const struct str bodies[] = {ASK("\"stream\":true,\"n\":2,"), ASK("\"stop\":\"ld\","), ASK("\"stream\":true,")};
+    static const struct str bodies[] = {
+        ASK("\"stream\":true,\"n\":2,"), ASK("\"stop\":\"ld\","), ASK("\"stream\":true,")};
     struct crowd *c = ctx;
     for (unsigned i = c->from; i < c->to; i++) {
         memory_reply_init(&c->m[i], "POST", CHAT, bodies[i % 3]);
@@ -500,7 +501,7 @@ static void a_crowd_comes_and_goes(void **state)
     free(m);
 }
 
-/* ---- requests with something wrong in them -------------------------------------------------------------------------- */
+/* ---- requests with something wrong in them ----------------------------------------------------------------------- */
 
 static uint32_t next(uint64_t *state, uint32_t n)
 {
@@ -527,11 +528,14 @@ static void a_thousand_wrong_requests(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
-        "{\"model\":\"tiny\",\"messages\":[{\"role\":\"system\",\"content\":\"Be kind\"},{\"role\":\"user\",\"content\":[{\"type\":"
-        "\"text\",\"text\":\"caf\xC3\xA9\"}]}],\"stop\":[\"a\",\"b\"],\"logit_bias\":{\"5\":-1},\"n\":2,\"max_tokens\":5}",
-        "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":0.5,\"logprobs\":true,\"top_logprobs\":3,"
-        "\"tools\":[],\"response_format\":{\"type\":\"text\"},\"chat_template_kwargs\":{\"note\":\"x\",\"k\":[1,2]}}",
-        "{\"prompt\":[[1,2,3],[4,5]],\"echo\":false,\"logprobs\":2,\"seed\":-5,\"top_p\":0.5,\"min_p\":0,\"timeout\":3}",
+        "{\"model\":\"tiny\",\"messages\":[{\"role\":\"system\",\"content\":\"Be kind\"},{\"role\":\"user\","
+        "\"content\":[{\"type\":\"text\",\"text\":\"caf\xC3\xA9\"}]}],\"stop\":[\"a\",\"b\"],"
+        "\"logit_bias\":{\"5\":-1},\"n\":2,\"max_tokens\":5}",
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":0.5,\"logprobs\":true,"
+        "\"top_logprobs\":3,\"tools\":[],\"response_format\":{\"type\":\"text\"},"
+        "\"chat_template_kwargs\":{\"note\":\"x\",\"k\":[1,2]}}",
+        "{\"prompt\":[[1,2,3],[4,5]],\"echo\":false,\"logprobs\":2,\"seed\":-5,\"top_p\":0.5,\"min_p\":0,"
+        "\"timeout\":3}",
     };
     struct rig r;
     uint64_t   seed = 20;

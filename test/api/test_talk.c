@@ -75,7 +75,7 @@ static void add_line(struct talk *t, const char *line)
     }
 }
 
-/* ---- the rig that a case wants ------------------------------------------------------------------------------------- */
+/* ---- the rig that a case wants ----------------------------------------------------------------------------------- */
 
 static bool has_rig(const struct talk *t, const char *word)
 {
@@ -110,7 +110,7 @@ static void set_up(struct rig *r, const struct talk *t)
         api_drain(r->api);
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 static size_t span_of(const char *kind, const char *text)
 {
