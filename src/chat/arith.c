@@ -188,8 +188,6 @@ bool arith(struct run *r, enum op op, const struct value *a, const struct value 
         return real_arith(r, op, value_real(a), value_real(b), out);
     if (op == OP_ADD)
         return add(r, a, b, out);
-    if (op == OP_MOD && a->type == V_STR)
-        return format_percent(r, a, b, out);
     if (op == OP_MUL) {
         const struct value *many = a->type == V_STR || value_is_sequence(a) ? a : b, *times = many == a ? b : a;
         if (many->type == V_STR || value_is_sequence(many)) {

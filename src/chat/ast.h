@@ -70,6 +70,7 @@ struct template {
     struct nodes body;
     struct str  *name;              /* by number */
     bool        *read;              /* the source reads this variable */
+    bool        *set_first;         /* … only after setting it: what the caller gives is never seen */
     size_t       n_names;
 };
 

@@ -189,9 +189,9 @@ bool attr_item(struct run *r, const struct value *v, const struct value *key, st
                            text.text->p);
 }
 
-/* Python's reading of start, stop and step for n elements: the first one and how many. */
+/* Python's reading of start, stop and step for n elements: the first one, where to stop, and how many. */
 struct cut {
-    int64_t first, step;
+    int64_t first, stop, step;
     size_t  n;
 };
 
@@ -222,7 +222,7 @@ static bool cut_of(struct run *r, const struct attr_slice *s, size_t count, stru
         return false;
     start = clamp(start, n, back ? -1 : 0, back ? n - 1 : n);
     stop = s->stop->type == V_NONE ? (back ? -1 : n) : clamp(stop, n, back ? -1 : 0, back ? n - 1 : n);
-    *out = (struct cut){start, step, 0};
+    *out = (struct cut){start, stop, step, 0};
     if (back && start > stop)
         out->n = (size_t)((start - stop - 1) / (step == INT64_MIN ? INT64_MAX : -step)) + 1;
     else if (!back && stop > start)
@@ -251,6 +251,18 @@ static bool slice_text(struct run *r, struct text *t, const struct cut *c, struc
     return true;
 }
 
+static bool slice_range(struct run *r, const struct range *g, const struct cut *c, struct value *out)
+{
+    struct range *to = run_new(r, 1, sizeof *to);
+    if (!to)
+        return false;
+    *to = (struct range){g->start + c->first * g->step, g->start + c->stop * g->step, 0, c->n};
+    if (__builtin_mul_overflow(g->step, c->step, &to->step))
+        return run_fail(r, "a whole number of more than 64 bits");
+    *out = (struct value){.type = V_RANGE, .range = to};
+    return true;
+}
+
 bool attr_slice(struct run *r, const struct value *v, const struct attr_slice *s, struct value *out)
 {
     struct cut   c = {0};
@@ -266,7 +278,9 @@ bool attr_slice(struct run *r, const struct value *v, const struct attr_slice *s
         return false;
     if (v->type == V_STR)
         return slice_text(r, v->text, &c, out);
-    if (!value_seq(r, v->type == V_RANGE ? V_LIST : v->type, c.n, &part))
+    if (v->type == V_RANGE)
+        return slice_range(r, v->range, &c, out);
+    if (!value_seq(r, v->type, c.n, &part))
         return false;
     for (size_t i = 0; i < c.n; i++)
         if (!index_item(r, v, c.first + (int64_t)i * c.step, &part.seq->at[i]))

@@ -111,6 +111,8 @@ static bool eval_binary(struct run *r, const struct node *n, struct value *out)
     if (!eval(r, n->a, &a) || !eval(r, n->b, &b))
         return false;
     r->line = n->line;
+    if (n->op == OP_MOD && a.type == V_STR)
+        return format_percent(r, &a, &b, out);
     return defined(r, &a) && defined(r, &b) && arith(r, n->op, &a, &b, out);
 }
 

@@ -119,7 +119,11 @@ static bool exec_filter_block(struct run *r, const struct node *n)
     struct value v;
     if (!capture(r, &n->list, &v) || r->flow != FLOW_ON)
         return r->flow != FLOW_ON;
-    return filtered(r, n->b, &v) && print_str(r, &v);
+    if (!filtered(r, n->b, &v))
+        return false;
+    if (v.type != V_STR)
+        return run_fail(r, "expected str instance, %s found", value_type_name(&v));
+    return print_str(r, &v);
 }
 
 /* A macro refers to the scopes that it was written in. */
@@ -185,7 +189,8 @@ static bool let_through(struct run *r, const struct node *n, struct seq *items)
     return true;
 }
 
-static bool run_loop(struct run *r, struct loop *l)
+/* *whole: some turn went through to its end. */
+static bool run_loop(struct run *r, struct loop *l, bool *whole)
 {
     const struct node *n = l->node;
     struct value       self = {.type = V_LOOP, .loop = l};
@@ -197,6 +202,7 @@ static bool run_loop(struct run *r, struct loop *l)
         r->scope->n = 0;
         ok = run_step(r) && scope_set(r, NAME_LOOP, &self) && assign(r, n->a, &l->items.at[l->at]) &&
              exec(r, &n->list);
+        *whole |= r->flow == FLOW_ON;
         if (r->flow == FLOW_BREAK)
             break;
         r->flow = FLOW_ON;
@@ -216,8 +222,12 @@ static bool exec_loop(struct run *r, const struct node *n, const struct value *o
     l->depth = depth;
     l->outer = r->scope;
     l->last_change = VALUE_MISSING;
-    if (l->items.n)
-        return run_loop(r, l);
+    bool whole = false;
+    if (!run_loop(r, l, &whole))
+        return false;
+    /* Jinja2 takes the else branch also when every turn was left by continue or break. */
+    if (whole || n->more.n == 0)
+        return true;
     if (!scope_push(r))
         return false;
     bool ok = exec(r, &n->more);

@@ -72,7 +72,7 @@ bool filter_first(struct run *r, const struct args *a, struct value *out)
 bool filter_last(struct run *r, const struct args *a, struct value *out)
 {
     struct seq items;
-    if (a->v[0].type == V_GENERATOR || a->v[0].type == V_UNDEFINED)
+    if (a->v[0].type == V_GENERATOR)
         return run_fail(r, "'%s' object is not reversible", value_type_name(&a->v[0]));
     if (!value_items(r, &a->v[0], &items))
         return false;
@@ -92,7 +92,7 @@ bool filter_reverse(struct run *r, const struct args *a, struct value *out)
         return false;
     for (size_t i = 0; i < items.n; i++)
         list.seq->at[i] = items.at[items.n - 1 - i];
-    if (a->v[0].type != V_GENERATOR && a->v[0].type != V_UNDEFINED)
+    if (a->v[0].type != V_GENERATOR)
         return value_generator(r, list.seq, out);
     *out = list;
     return true;
@@ -175,33 +175,37 @@ static bool key_of(struct run *r, const struct value *v, const struct value *pat
     return with_case || out->type != V_STR || native_case(r, out->text, CASE_LOWER, out);
 }
 
-/* The keys of all items; a path of several, "a,b", gives lists. */
-static bool keys_of(struct run *r, const struct seq *items, const struct value *path, bool with_case,
-                    struct value **out)
+static bool single_keys(struct run *r, const struct seq *items, const struct value *path, bool with_case,
+                        struct value **out)
 {
-    struct value *key = run_new(r, items->n, sizeof *key), parts, only;
-    bool          several = path->type == V_STR && str_find(text_str(path->text), STR(",")) != STR_NONE;
-    struct value  call[2] = {*path};
+    struct value *key = run_new(r, items->n, sizeof *key);
+    for (size_t i = 0; key && i < items->n; i++)
+        if (!key_of(r, &items->at[i], path, with_case, &key[i]))
+            return false;
+    *out = key;
+    return key != NULL;
+}
+
+/* Of paths like "a,b": a list for each item, so that equal parts are not put in an order. */
+static bool list_keys(struct run *r, const struct seq *items, const struct value *path, bool with_case,
+                      struct value **out)
+{
+    struct value *key = run_new(r, items->n, sizeof *key), call[2] = {*path}, parts;
+    struct seq    paths = {.at = call, .n = 1};
     if (!key)
         return false;
-    if (several) {
+    if (path->type == V_STR) {
         if (!text_of(r, STR(","), &call[1]) ||
             !call_native(r, find_method(V_STR, STR("split")), &(struct actuals){.at = call, .n = 2}, &parts))
             return false;
+        paths = *parts.seq;
     }
     for (size_t i = 0; i < items->n; i++) {
-        if (!several) {
-            if (!key_of(r, &items->at[i], path, with_case, &key[i]))
-                return false;
-            continue;
-        }
-        if (!value_seq(r, V_LIST, parts.seq->n, &key[i]))
+        if (!value_seq(r, V_LIST, paths.n, &key[i]))
             return false;
-        for (size_t k = 0; k < parts.seq->n; k++) {
-            if (!key_of(r, &items->at[i], &parts.seq->at[k], with_case, &only))
+        for (size_t k = 0; k < paths.n; k++)
+            if (!key_of(r, &items->at[i], &paths.at[k], with_case, &key[i].seq->at[k]))
                 return false;
-            key[i].seq->at[k] = only;
-        }
     }
     *out = key;
     return true;
@@ -255,7 +259,7 @@ bool native_sort(struct run *r, struct value *at, const struct value *key, size_
 bool filter_sort(struct run *r, const struct args *a, struct value *out)
 {
     struct value *key;
-    return filter_list(r, a, out) && keys_of(r, out->seq, &a->v[3], arg_bool(&a->v[2], false), &key) &&
+    return filter_list(r, a, out) && list_keys(r, out->seq, &a->v[3], arg_bool(&a->v[2], false), &key) &&
            native_sort(r, out->seq->at, key, out->seq->n, arg_bool(&a->v[1], false));
 }
 
@@ -274,7 +278,7 @@ bool filter_dictsort(struct run *r, const struct args *a, struct value *out)
         return run_fail(r, "You can only sort by either \"key\" or \"value\"");
     pairs.v[0].type = V_ITEMS;
     place = value_int(by->n == 5);
-    return filter_list(r, &pairs, out) && keys_of(r, out->seq, &place, arg_bool(&a->v[1], false), &key) &&
+    return filter_list(r, &pairs, out) && single_keys(r, out->seq, &place, arg_bool(&a->v[1], false), &key) &&
            native_sort(r, out->seq->at, key, out->seq->n, arg_bool(&a->v[3], false));
 }
 
@@ -287,7 +291,7 @@ static bool extreme(struct run *r, const struct args *a, int wanted, struct valu
         return false;
     if (items.n == 0)
         return value_undefined(r, out, "No aggregated item, sequence was empty.");
-    if (!keys_of(r, &items, &a->v[2], arg_bool(&a->v[1], false), &key))
+    if (!single_keys(r, &items, &a->v[2], arg_bool(&a->v[1], false), &key))
         return false;
     for (size_t i = 1; i < items.n; i++) {
         int order;
@@ -313,7 +317,7 @@ bool filter_unique(struct run *r, const struct args *a, struct value *out)
 {
     struct seq    items, kept = {0};
     struct value *key, seen, *found;
-    if (!value_items(r, &a->v[0], &items) || !keys_of(r, &items, &a->v[2], arg_bool(&a->v[1], false), &key) ||
+    if (!value_items(r, &a->v[0], &items) || !single_keys(r, &items, &a->v[2], arg_bool(&a->v[1], false), &key) ||
         !dict_new(r, 0, &seen) || !(kept.at = run_new(r, items.n, sizeof *kept.at)))
         return false;
     for (size_t i = 0; i < items.n; i++) {

@@ -50,11 +50,9 @@ bool filter_title(struct run *r, const struct args *a, struct value *out)
         return false;
     for (size_t at = 0, n; at < t->n; at += n) {
         uint32_t cp = 0;
-        char     to[16];
         n = utf8_decode((struct str){t->p + at, t->n - at}, &cp);
         CHECK(n > 0);
-        size_t bytes = unicode_to(cp, begin ? U_UPPER : U_LOWER, to);
-        if (!out_bytes(r, to, bytes, t->mark ? t->mark[at] : t->user))
+        if (!native_case_char(r, t, at, cp, begin ? U_UPPER : U_LOWER))
             return false;
         begin = unicode_is(cp, U_SPACE) || (cp && cp < 0x80 && strchr("-({[<", (char)cp));
     }
@@ -180,9 +178,9 @@ bool filter_truncate(struct run *r, const struct args *a, struct value *out)
     size_t       chars, end_chars, at, space;
     int64_t      length, leeway;
     struct value cut, none = VALUE_MISSING;
-    if (!arg_text(r, &a->v[0], "", &t) || !arg_int(r, &a->v[1], 255, &length) ||
+    if (!value_len(r, &a->v[0], &chars) || !arg_int(r, &a->v[1], 255, &length) ||
         !arg_text(r, &a->v[3], "...", &end) || !arg_int(r, arg_given(&a->v[4]) ? &a->v[4] : &none, 5, &leeway) ||
-        !text_chars(r, t, &chars) || !text_chars(r, end, &end_chars))
+        !text_chars(r, end, &end_chars))
         return false;
     if (length < (int64_t)end_chars)
         return run_fail(r, "expected length >= %zu, got %lld", end_chars, (long long)length);
@@ -191,7 +189,7 @@ bool filter_truncate(struct run *r, const struct args *a, struct value *out)
     *out = a->v[0];
     if ((uint64_t)length + (uint64_t)leeway >= chars)
         return true;
-    if (!text_offset(r, t, (size_t)length - end_chars, &at))
+    if (!arg_text(r, &a->v[0], "", &t) || !text_offset(r, t, (size_t)length - end_chars, &at))
         return false;
     if (!arg_bool(&a->v[2], false)) {
         if (!text_find_last(r, (struct str){t->p, at}, STR(" "), &space))

@@ -199,13 +199,16 @@ static bool braces_field(struct run *r, const struct value *v, const struct text
     if (v->type == V_STR) {
         if (f.type && f.type != 's')
             return unknown_code(r, &f, v);
+        if (f.sign || f.alt || f.comma || f.align == '=')
+            return run_fail(r, "%s not allowed in string format specifier", f.sign ? "Sign"
+                            : f.alt ? "Alternate form (#)" : f.comma ? "','" : "'=' alignment");
         text = *v;
-        return text_field(r, &f, &text, out);
+        return (!f.zero || text_of(r, STR("0"), &f.fill)) && text_field(r, &f, &text, out);
     }
     if (!value_is_number(v))
         return run_fail(r, "unsupported format string passed to %s.__format__", value_type_name(v));
-    if (v->type == V_BOOL && !f.type)
-        return print_text(r, v, &text) && text_field(r, &f, &text, out);
+    if (f.comma && f.type && strchr("xXob", f.type))
+        return run_fail(r, "Cannot specify ',' with '%c'.", f.type);
     if (value_int_of(v, &i) && (!f.type || strchr("dxXob", f.type)))
         return f.precision < 0 ? int_field(r, &f, i, out)
                                : run_fail(r, "Precision not allowed in integer format specifier");
@@ -398,10 +401,12 @@ static bool star_or_number(struct run *r, struct percent *p, int64_t *out)
     return next_item(r, p, &v) && (value_int_of(&v, out) || run_fail(r, "* wants int"));
 }
 
-static bool percent_char(struct run *r, const struct field *f, const struct value *v, struct value *out)
+static bool percent_char(struct run *r, struct field *f, const struct value *v, struct value *out)
 {
     int64_t i;
     size_t  chars, from = run_top(r);
+    f->align = f->align ? f->align : '>';
+    f->precision = -1;
     if (v->type == V_STR) {
         struct value text = *v;
         if (!text_chars(r, v->text, &chars))
@@ -507,7 +512,8 @@ bool format_percent(struct run *r, const struct value *fmt, const struct value *
         if (sign && (p.at++, !percent_one(r, &p)))
             return false;
     }
-    if (p.next < p.n && !p.by_name && v->type != V_DICT && v->type != V_LIST)
+    if (p.next < p.n && !p.by_name && v->type != V_DICT && v->type != V_LIST && v->type != V_RANGE &&
+        v->type != V_UNDEFINED)
         return run_fail(r, "not all arguments converted during string formatting");
     if (!text_take(r, top, out))
         return false;

@@ -83,7 +83,7 @@ static bool split_words(struct run *r, const struct text *t, int64_t max, struct
     for (size_t at = skip(s, true); at < s.n;) {
         size_t n = skip((struct str){s.p + at, s.n - at}, false);
         if (max-- == 0)
-            n = unicode_rstrip((struct str){s.p + at, s.n - at});
+            n = s.n - at;
         if (!add(r, p, t, at, at + n))
             return false;
         at += n;
@@ -112,10 +112,10 @@ static bool split_last_words(struct run *r, const struct text *t, int64_t max, s
     if (!run_work(r, t->n))
         return false;
     for (s.n = unicode_rstrip(s); s.n; s.n = unicode_rstrip(s)) {
-        size_t from = max-- == 0 ? skip(s, true) : before_word(s);
+        size_t from = max-- == 0 ? 0 : before_word(s);
         if (!add(r, p, t, from, s.n))
             return false;
-        s.n = max == -1 && from == skip(s, true) ? 0 : from;
+        s.n = from;
     }
     return true;
 }

@@ -20,10 +20,10 @@ static bool final_sigma(const struct text *t, size_t at)
     return !utf8_decode((struct str){t->p + at + 2, t->n - at - 2}, &cp) || !unicode_cased(cp);
 }
 
-static bool write_case(struct run *r, const struct text *t, size_t at, uint32_t cp, enum unicode_case c)
+bool native_case_char(struct run *r, const struct text *t, size_t at, uint32_t cp, int c)
 {
     char   to[16];
-    size_t n = unicode_to(cp, c, to);
+    size_t n = unicode_to(cp, (enum unicode_case)c, to);
     if (cp == 0x3A3 && c == U_LOWER && final_sigma(t, at))
         n = utf8_encode(0x3C2, to);
     return out_bytes(r, to, n, t->mark ? t->mark[at] : t->user);
@@ -45,7 +45,7 @@ bool native_case(struct run *r, const struct text *t, int how, struct value *out
             c = unicode_to(cp, U_LOWER, to) == n && memcmp(to, t->p + at, n) == 0 ? U_UPPER : U_LOWER;
         }
         inside = unicode_cased(cp);
-        if (!write_case(r, t, at, cp, c))
+        if (!native_case_char(r, t, at, cp, c))
             return false;
     }
     if (!text_take(r, top, out))

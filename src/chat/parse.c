@@ -75,13 +75,16 @@ static bool more_names(struct parser *p)
     size_t      room = p->name_room ? p->name_room * 2 : 64;
     struct str *name = parse_new(p, room, sizeof *name);
     bool       *read = parse_new(p, room, sizeof *read);
+    bool       *set_first = parse_new(p, room, sizeof *set_first), *met = parse_new(p, room, sizeof *met);
     uint32_t   *slot = parse_new(p, room * 2, sizeof *slot);
-    if (!name || !read || !slot)
+    if (!name || !read || !set_first || !met || !slot)
         return false;
     p->n_slot = room * 2;
     for (size_t i = 0; i < p->t->n_names; i++) {
         name[i] = p->t->name[i];
         read[i] = p->t->read[i];
+        set_first[i] = p->t->set_first[i];
+        met[i] = p->met[i];
         size_t s = hash64(name[i].p, name[i].n, 0) & (p->n_slot - 1);
         while (slot[s])
             s = (s + 1) & (p->n_slot - 1);
@@ -89,6 +92,8 @@ static bool more_names(struct parser *p)
     }
     p->t->name = name;
     p->t->read = read;
+    p->t->set_first = set_first;
+    p->met = met;
     p->slot = slot;
     p->name_room = room;
     return true;
@@ -162,8 +167,10 @@ static bool parse_scope(struct parser *p, const char *const *ends, struct nodes 
 {
     const struct node *unknown = p->unknown;
     p->unknown = NULL;
+    p->scopes++;
     if (!parse_body(p, ends, out) || !all_known(p))
         return false;
+    p->scopes--;
     p->unknown = unknown;
     return true;
 }
@@ -183,6 +190,7 @@ static struct node *parse_if(struct parser *p)
     static const char *const ends[] = {"elif", "else", "endif", NULL};
     const struct node       *unknown = p->unknown;
     struct node             *first = parse_node(p, N_IF), *n = first;
+    p->branches++;
     while (n) {
         struct growing next = {0};
         p->at++;
@@ -200,6 +208,7 @@ static struct node *parse_if(struct parser *p)
     if (n && parse_skip(p, T_NAME, "else") && (!parse_expect(p, T_BLOCK_END, NULL) || !parse_body(p, ends + 2, &n->more)))
         return NULL;
     p->at++;
+    p->branches--;
     p->unknown = unknown;
     return n ? first : NULL;
 }
@@ -212,8 +221,10 @@ static struct node *parse_for(struct parser *p)
     if (!n || !(n->a = parse_target(p, true, "in")) || !parse_expect(p, T_NAME, "in") ||
         !(n->b = parse_tuple(p, false, TUPLE_PLAIN, "recursive")))
         return NULL;
+    p->scopes++;
     if (parse_skip(p, T_NAME, "if") && !(n->c = parse_expression(p, true)))
         return NULL;
+    p->scopes--;
     n->recursive = parse_skip(p, T_NAME, "recursive");
     p->loops++;
     bool ok = parse_expect(p, T_BLOCK_END, NULL) && parse_scope(p, ends, &n->list);
@@ -234,9 +245,11 @@ static struct node *parse_set(struct parser *p)
         return NULL;
     if (parse_skip(p, T_OP, "=")) {
         n->b = parse_tuple(p, true, TUPLE_PLAIN, NULL);
+        parse_note_set(p, n->a);
         return n->b ? n : NULL;
     }
     n->kind = N_SET_BLOCK;
+    parse_note_set(p, n->a);
     if (parse_is(p, 0, T_OP, "|") && !(n->b = parse_filters(p, parse_node(p, N_HOLE), true)))
         return NULL;
     return parse_to(p, "endset", &n->list) ? n : NULL;
@@ -247,6 +260,7 @@ static bool parse_params(struct parser *p, struct params *params)
     size_t room = 0;
     if (!parse_expect(p, T_OP, "("))
         return false;
+    p->scopes++;
     while (!parse_is(p, 0, T_OP, ")")) {
         if (params->n && !parse_expect(p, T_OP, ","))
             return false;
@@ -272,6 +286,7 @@ static bool parse_params(struct parser *p, struct params *params)
         } else if (params->n > 1 && to[-1].fallback)
             return parse_fail(p, "non-default argument follows default argument");
     }
+    p->scopes--;
     p->at++;
     return true;
 }
@@ -296,6 +311,7 @@ static struct node *parse_macro(struct parser *p)
     if (!n || !(name = parse_target(p, false, NULL)) || !(n->params = parse_new(p, 1, sizeof *n->params)))
         return NULL;
     n->name = name->name;
+    parse_note_set(p, name);
     return parse_params(p, n->params) && parse_callable(p, n, "endmacro") ? n : NULL;
 }
 

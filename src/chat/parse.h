@@ -21,6 +21,9 @@ struct parser {
     size_t           n_slot, name_room;
     unsigned         depth;
     unsigned         loops;         /* around this place, inside the innermost macro */
+    unsigned         scopes;        /* around this place */
+    unsigned         branches;
+    bool            *met;           /* by name: read or set already on the template's own level */
     /* The first filter or test that nobody knows.  In a branch that is an error only when it is reached (so in Jinja2):
      * whoever ends a branch puts back what was here at its begin. */
     const struct node *unknown;
@@ -55,6 +58,7 @@ enum tuple_ends { TUPLE_PLAIN, TUPLE_IN_PARENS };
 struct node  *parse_expression(struct parser *p, bool with_if);
 struct node  *parse_tuple(struct parser *p, bool with_if, enum tuple_ends ends, const char *end_word);
 struct node  *parse_target(struct parser *p, bool tuples, const char *end_word);    /* what can be assigned to */
+void          parse_note_set(struct parser *p, const struct node *target);
 struct node  *parse_filters(struct parser *p, struct node *n, bool bar_first);
 
 /* parse_literal.c */

@@ -205,10 +205,24 @@ static struct node *parse_brackets(struct parser *p, enum node_kind kind, const 
     return n && parse_elements(p, close, kind == N_DICT, &n->list) ? n : NULL;
 }
 
-/* A read of these makes the macros around it take such arguments. */
+/* Jinja2 decides before rendering where a name comes from: one that the template's own level sets, in no branch, before
+ * it reads it there, is the template's alone, also in the macros and loops above. */
+void parse_note_set(struct parser *p, const struct node *target)
+{
+    if (target->kind == N_TUPLE)
+        for (size_t i = 0; i < target->list.n; i++)
+            parse_note_set(p, target->list.at[i]);
+    if (target->kind != N_NAME || p->scopes)
+        return;
+    p->t->set_first[target->name] |= !p->met[target->name] && !p->branches;
+    p->met[target->name] = true;
+}
+
+/* A read of some makes the macros around it take such arguments. */
 static void note_read(struct parser *p, uint32_t name)
 {
     p->t->read[name] = true;
+    p->met[name] |= p->scopes == 0;
     for (struct around *a = p->around; a; a = a->outer) {
         a->params->caller |= name == NAME_CALLER;
         a->params->varargs |= name == NAME_VARARGS;
@@ -564,7 +578,7 @@ static struct node *parse_target_one(struct parser *p)
     if (!parse_skip(p, T_OP, "."))
         return n;
     n->kind = N_MEMBER;
-    p->t->read[n->name] = true;
+    note_read(p, n->name);
     struct text *t = text_constant(&p->t->arena, parse_token(p)->text);
     if (!parse_expect(p, T_NAME, NULL))
         return NULL;

@@ -65,7 +65,7 @@ static bool read_input(struct run *r, const struct template_input *in)
 {
     for (size_t i = 0; i < r->t->n_names; i++) {
         bool user = false;
-        json v = r->t->read[i] ? json_find(in->values, r->t->name[i]) : NULL;
+        json v = r->t->read[i] && !r->t->set_first[i] ? json_find(in->values, r->t->name[i]) : NULL;
         for (size_t k = 0; k < in->n_user_keys; k++)
             user |= str_eq(in->user_keys[k], r->t->name[i]);
         if (v && !from_json(r, v, user, &r->global[i]))

@@ -50,6 +50,9 @@ static bool remainder_is(struct run *r, const struct value *v, const struct valu
     struct value m;
     if (v->type == V_UNDEFINED)
         return run_fail(r, "%s", v->undefined->why.p);
+    /* Python's "%" of a string puts the number into it: never equal to one. */
+    if (v->type == V_STR)
+        return format_percent(r, v, by, &m) && answer(out, false);
     if (!value_is_number(v) || !value_is_number(by))
         return run_fail(r, "unsupported operand type(s) for %%: '%s' and '%s'", value_type_name(v), value_type_name(by));
     return arith(r, OP_MOD, v, by, &m) && answer(out, value_real(&m) == want);

@@ -135,6 +135,7 @@ static bool text_items(struct run *r, const struct value *v, struct seq *out)
         size_t bytes = text_char_bytes(v->text->p + at, v->text->n - at);
         if (!text_slice(r, v->text, at, bytes, &out->at[out->n]))
             return false;
+        out->at[out->n].text->markup = false;
         at += bytes;
     }
     return true;
