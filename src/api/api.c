@@ -136,7 +136,7 @@ bool api_is_model(const struct api *a, struct str name, struct err *e)
 /* A second for each full batch that waits. */
 unsigned api_retry_s(const struct api *a)
 {
-    unsigned wait = 1 + engine_jobs_ahead(a->o.engine) / (engine_plan(a->o.engine)->seq_max | 1);
+    unsigned wait = 1 + engine_jobs_ahead(a->o.engine) / engine_plan(a->o.engine)->seq_max;
     return wait < RETRY_S_MAX ? wait : RETRY_S_MAX;
 }
 

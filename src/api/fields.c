@@ -6,7 +6,7 @@
 enum { BOOL = 1, INT = 2, NUM = 4, STRING = 8, LIST = 16, OBJ = 32, ANY = 63 };
 enum use { HONOURED, NO_EFFECT, REFUSED };
 enum { CHAT = FIELDS_CHAT, TEXT = FIELDS_TEXT, BOTH = FIELDS_CHAT | FIELDS_TEXT };
-enum { NAME_BYTES_MAX = 64 };
+enum { NAME_BYTES_MAX = 64, MEMBERS_MAX = 256 };
 
 struct field {
     const char *name;
@@ -120,6 +120,9 @@ bool fields_check(json request, enum fields_where where, struct buf *ignored, st
 {
     if (json_type(request) != JSON_OBJECT)
         return err_set(e, ERR_INVALID, "the request must be a JSON object, not %s", json_type_name(request));
+    if (json_len(request) > MEMBERS_MAX)
+        return err_set(e, ERR_INVALID, "the request has %zu fields; at most %d make sense", json_len(request),
+                       MEMBERS_MAX);
     for (struct json_iter it = json_iter(request); json_next(&it);) {
         const struct field *f = find(it.key, where);
         if (!f) {

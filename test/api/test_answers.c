@@ -362,6 +362,38 @@ static void what_the_server_refuses_itself(void **state)
     memory_reply_drop(&m);
 }
 
+/* A prompt that can never fit: 400 with the counts, from either endpoint, and nothing is cut. */
+static void too_long_for_the_context(void **state)
+{
+    (void)state;
+    static const char *const bodies[][3] = {
+        {CHAT, "{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"", "\"}]}"},
+        {"/v1/completions", "{\"n\":2,\"prompt\":\"", "\"}"},
+    };
+    struct rig r;
+    rig_init(&r, &(struct rig_opts){.n_key = 0});
+    rig_script(&r, "<eos>");
+    for (size_t i = 0; i < 2; i++) {
+        struct memory_reply m;
+        struct buf          body;
+        buf_init(&body, 0);
+        buf_str(&body, str_of(bodies[i][1]));
+        for (int k = 0; k < 5000; k++)
+            buf_char(&body, 'x');
+        buf_str(&body, str_of(bodies[i][2]));
+        memory_reply_init(&m, "POST", bodies[i][0], buf_view(&body));
+        rig_serve(&r, &m);
+        assert_int_equal(m.status, 400);
+        assert_true(memory_has(&m, "\"code\":\"context_length_exceeded\""));
+        assert_true(memory_has(&m, i == 0 ? "\"param\":\"messages\"" : "\"param\":\"prompt\""));
+        assert_true(memory_has(&m, i == 0 ? "the prompt has 5019 tokens; the context has 4096" : "5000 tokens"));
+        ended_once(&m);
+        memory_reply_drop(&m);
+        buf_drop(&body);
+    }
+    rig_drop(&r);
+}
+
 /* ---- what is shown ----------------------------------------------------------------------------------------------- */
 
 static bool shows(struct rig *r, const char *path, const char *want)
@@ -534,8 +566,8 @@ static void a_thousand_wrong_requests(void **state)
         "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"temperature\":0.5,\"logprobs\":true,"
         "\"top_logprobs\":3,\"tools\":[],\"response_format\":{\"type\":\"text\"},"
         "\"chat_template_kwargs\":{\"note\":\"x\",\"k\":[1,2]}}",
-        "{\"prompt\":[[1,2,3],[4,5]],\"echo\":false,\"logprobs\":2,\"seed\":-5,\"top_p\":0.5,\"min_p\":0,"
-        "\"timeout\":3}",
+        ("{\"prompt\":[[1,2,3],[4,5]],\"echo\":false,\"logprobs\":2,\"seed\":-5,\"top_p\":0.5,"
+        "\"min_p\":0,\"timeout\":3}"),
     };
     struct rig r;
     uint64_t   seed = 20;
@@ -582,6 +614,7 @@ int main(void)
         cmocka_unit_test(stopped_while_it_answers),
         cmocka_unit_test(closed_while_it_answers),
         cmocka_unit_test(what_the_server_refuses_itself),
+        cmocka_unit_test(too_long_for_the_context),
         cmocka_unit_test(what_runs_is_shown),
         cmocka_unit_test(seeds),
         cmocka_unit_test(a_crowd_comes_and_goes),
