@@ -79,7 +79,12 @@ void cost_learn(struct cost_model *c, double rows, double attended, double ns)
     static const unsigned sets[] = {1, 2, 4, 3, 5, 6, 7};       /* row, reach, step and their unions */
     if (!(rows >= 1 && ns > 0))
         return;
+    /* A quarter of the way for each step, so that a single one that was held up does not count for much. */
+    double fitted = c->step + c->row * rows + c->reach * attended;
+    c->pace = fitted > 0 ? c->pace + (fmin(fmax(ns / fitted, 0.5), 3) - c->pace) / 4 : 1;
     struct cost_kind *k = &c->kind[power_of_two(rows, COST_ROWS)][power_of_two(attended / rows, COST_REACH)];
+    if (k->n)
+        ns = fmin(ns, 4 * k->ns);
     k->n += k->n < KIND_STEPS;
     k->rows += (rows - k->rows) / k->n;
     k->attended += (attended - k->attended) / k->n;
@@ -106,7 +111,7 @@ void cost_learn(struct cost_model *c, double rows, double attended, double ns)
 
 double cost_ns(const struct cost_model *c, double rows, double attended)
 {
-    return c->step + c->row * rows + c->reach * attended;
+    return (c->step + c->row * rows + c->reach * attended) * c->pace;
 }
 
 /* A step may be twice as large as the largest that was measured: what the fit says beyond that is a guess. */

@@ -4,7 +4,8 @@
  *
  * where `attended` sums over the rows how many tokens each looks back at.  The three numbers are fitted to all kinds of
  * steps met so far, each kind remembered by itself, so that an hour of nothing but short steps does not make it forget
- * what a long one costs. */
+ * what a long one costs.  All of it is multiplied by the pace: how much longer than that the last few steps took, for
+ * other work may take the cores at any moment. */
 #ifndef ENGINE_COST_H
 #define ENGINE_COST_H
 
@@ -19,7 +20,7 @@ struct cost_kind {
 
 struct cost_model {
     struct cost_kind kind[COST_ROWS][COST_REACH];
-    double           step, row, reach;
+    double           step, row, reach, pace;
     double           rows_max, attended_max;        /* the largest step measured */
 };
 

@@ -56,6 +56,32 @@ static void test_noise(void **state)
     assert_true(c.step >= 0 && c.row >= 0 && c.reach >= 0);
 }
 
+/* Another program takes the cores: steps take twice as long at once, and a few steps later that is expected; and when it
+ * has gone, that is noticed as fast. */
+static void test_pace(void **state)
+{
+    (void)state;
+    struct cost_model c = {0};
+    for (uint32_t i = 0; i < 400; i++) {
+        learn(&c, 1 + i % 5 * 20, i * 10);
+        learn(&c, 1, i * 10);
+    }
+    double a = cost_attended(2000, 60);
+    assert_true(fabs(cost_ns(&c, 60, a) / truth(60, a) - 1) < 0.01);
+    for (uint32_t i = 0; i < 8; i++)
+        cost_learn(&c, 60, a, 2 * truth(60, a));
+    assert_true(cost_ns(&c, 60, a) / truth(60, a) > 1.8);
+    assert_true(cost_ns(&c, 60, a) / truth(60, a) < 2.6);
+    for (uint32_t i = 0; i < 16; i++)
+        cost_learn(&c, 60, a, truth(60, a));
+    assert_true(fabs(cost_ns(&c, 60, a) / truth(60, a) - 1) < 0.15);
+    cost_learn(&c, 60, a, 1000 * truth(60, a));         /* asleep for a minute: a smaller step or two, no more */
+    assert_true(cost_ns(&c, 60, a) < 3 * truth(60, a));
+    for (uint32_t i = 0; i < 8; i++)
+        cost_learn(&c, 60, a, truth(60, a));
+    assert_true(fabs(cost_ns(&c, 60, a) / truth(60, a) - 1) < 0.2);
+}
+
 /* Measurements that no line of positive numbers fits must not make a negative one. */
 static void test_never_negative(void **state)
 {
@@ -80,6 +106,8 @@ static void test_fit(void **state)
         learn(&c, n, 1000);
         assert_true(cost_fit(&c, 0, 0, 0, 512, 1e12) <= 2 * n); /* never far beyond what was measured */
     }
+    for (uint32_t i = 0; i < 40; i++)
+        learn(&c, 100, 500);
     uint32_t n = cost_fit(&c, 10, 10 * 500.0, 700, 512, 1e8);
     double   a = 10 * 500.0;
     assert_true(truth(10 + n, a + cost_attended(700, n)) <= 1e8 * 1.0001);
@@ -93,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns_the_three_numbers),
         cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_pace),
         cmocka_unit_test(test_never_negative),
         cmocka_unit_test(test_fit),
     };
