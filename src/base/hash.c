@@ -1,7 +1,7 @@
 /* hash.c -- SHA-256 from OpenSSL; the table hash multiplies and folds eight bytes at a time.
  *
- * OpenSSL calls the functions used here old, but the ones it recommends allocate at every start, and keys of cache blocks
- * are computed where nothing may be allocated. */
+ * OpenSSL calls the functions used here old, but the ones it recommends allocate at every start, and keys of cache
+ * blocks are computed where nothing may be allocated. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/hash.h"
 

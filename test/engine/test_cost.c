@@ -56,8 +56,8 @@ static void test_noise(void **state)
     assert_true(c.step >= 0 && c.row >= 0 && c.reach >= 0);
 }
 
-/* Another program takes the cores: steps take twice as long at once, and a few steps later that is expected; and when it
- * has gone, that is noticed as fast. */
+/* Another program takes the cores: steps take twice as long at once, and a few steps later that is expected; and when
+ * it has gone, that is noticed as fast. */
 static void test_pace(void **state)
 {
     (void)state;
