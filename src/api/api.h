@@ -26,6 +26,7 @@ struct api_opts {
     struct engine           *engine;    /* started; outlives the api */
     const struct tokenizer  *tokenizer;
     const struct template   *template;  /* NULL: the model has none, and chat is refused with a reason */
+    struct str     bos_text, eos_text;  /* what templates know as bos_token and eos_token; {NULL, 0}: none */
     const struct model_info *info;
     const char    *model;               /* the served name; "default" always means it too */
     const int32_t *eos;                 /* ids that end an answer */

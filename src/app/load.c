@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static bool open_tokenizer(struct loaded *l, struct err *e)
 {
@@ -34,6 +33,38 @@ static bool open_template(struct loaded *l, struct err *e)
               err_in(e, "chat template of %s", checkpoint_path(l->checkpoint));
     free(text);
     return ok;
+}
+
+static char *spelling(const struct tokenizer *t, int32_t id)
+{
+    struct str s = id >= 0 ? tokenizer_token(t, id) : (struct str){NULL, 0};
+    return s.p ? mem_copy(s.p, s.n) : NULL;
+}
+
+/* A member of tokenizer_config.json that names a token: its text, or an object with it; otherwise what was known. */
+static char *named(json v, char *known)
+{
+    struct str s = json_str(json_type(v) == JSON_OBJECT ? json_get(v, "content") : v);
+    if (!s.p)
+        return known;
+    free(known);
+    return mem_copy(s.p, s.n);
+}
+
+/* A folder's tokenizer_config.json names the tokens that templates call bos_token and eos_token. */
+static void read_words(struct loaded *l)
+{
+    size_t           n;
+    struct json_doc *doc = NULL;
+    char            *text = checkpoint_text(l->checkpoint, "tokenizer_config.json", &n);
+    l->bos_text = spelling(l->tokenizer, tokenizer_bos(l->tokenizer));
+    l->eos_text = spelling(l->tokenizer, tokenizer_eos(l->tokenizer));
+    if (text && json_parse(&doc, (struct str){text, n}, NULL)) {
+        l->bos_text = named(json_get(json_root(doc), "bos_token"), l->bos_text);
+        l->eos_text = named(json_get(json_root(doc), "eos_token"), l->eos_text);
+    }
+    json_free(doc);
+    free(text);
 }
 
 /* What the checkpoint's authors recommend; a file that is absent or broken recommends nothing. */
@@ -74,6 +105,7 @@ bool load_open(struct loaded *out, const char *path, struct err *e)
     l.n_eos = checkpoint_eos(l.checkpoint, l.eos, EOS_MAX);
     if (l.n_eos == 0 && tokenizer_eos(l.tokenizer) >= 0)
         l.eos[l.n_eos++] = tokenizer_eos(l.tokenizer);
+    read_words(&l);
     read_defaults(&l);
     *out = l;
     return true;
@@ -81,6 +113,8 @@ bool load_open(struct loaded *out, const char *path, struct err *e)
 
 void load_close(struct loaded *l)
 {
+    free(l->bos_text);
+    free(l->eos_text);
     template_free(l->template);
     tokenizer_free(l->tokenizer);
     model_close(l->model);
@@ -136,54 +170,7 @@ char *load_name(const char *path)
     return mem_copy(name.p, name.n);
 }
 
-/* The template's variables: the messages, and what Hugging Face's caller adds. */
-static bool template_values(const struct loaded *l, json messages, struct json_doc **out, struct err *e)
+struct prompter load_prompter(const struct loaded *l)
 {
-    struct json_out *w = json_out_new();
-    struct buf       text;
-    buf_init(&text, 0);
-    json_open(w, NULL, '{');
-    json_put(w, "messages", messages);
-    json_put_bool(w, "add_generation_prompt", true);
-    int32_t bos = tokenizer_bos(l->tokenizer), eos = tokenizer_eos(l->tokenizer);
-    json_put_str(w, "bos_token", bos >= 0 ? tokenizer_token(l->tokenizer, bos) : STR(""));
-    json_put_str(w, "eos_token", eos >= 0 ? tokenizer_token(l->tokenizer, eos) : STR(""));
-    json_close(w);
-    json_out_write(w, &text);
-    json_out_free(w);
-    bool ok = json_parse(out, buf_view(&text), e);
-    buf_drop(&text);
-    return ok;
-}
-
-static bool encode_rendered(const struct loaded *l, const struct rendered *r, struct ids *out, struct err *e)
-{
-    struct piece *piece = mem_array(r->n_run, sizeof *piece);
-    size_t        from = 0;
-    for (size_t i = 0; i < r->n_run; i++) {
-        piece[i] = (struct piece){{r->text.p + from, r->run[i].end - from}, r->run[i].trusted};
-        from = r->run[i].end;
-    }
-    bool ok = tokenizer_encode(l->tokenizer, piece, r->n_run, false, out, e);
-    free(piece);
-    return ok;
-}
-
-bool load_prompt(const struct loaded *l, json messages, struct ids *out, struct err *e)
-{
-    struct json_doc *values;
-    struct rendered  r;
-    if (!l->template)
-        return err_set(e, ERR_UNSUPPORTED, "the model brings no chat template; use --raw to continue a text");
-    if (!template_values(l, messages, &values, e))
-        return false;
-    struct template_input in = {.values = json_root(values), .user_keys = {STR("messages")}, .n_user_keys = 1,
-                                .now_s = (int64_t)time(NULL)};
-    bool ok = template_render(l->template, &in, &r, e);
-    if (ok) {
-        ok = encode_rendered(l, &r, out, e);
-        rendered_drop(&r);
-    }
-    json_free(values);
-    return ok;
+    return (struct prompter){l->tokenizer, l->template, str_of(l->bos_text), str_of(l->eos_text)};
 }

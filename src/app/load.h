@@ -2,12 +2,11 @@
 #ifndef APP_LOAD_H
 #define APP_LOAD_H
 
+#include "api/prompt.h"
 #include "app/options.h"
-#include "chat/template.h"
 #include "engine/engine.h"
 #include "model/model.h"
 #include "store/checkpoint.h"
-#include "text/tokenizer.h"
 
 enum { EOS_MAX = 16 };
 
@@ -16,6 +15,7 @@ struct loaded {
     struct model      *model;
     struct tokenizer  *tokenizer;
     struct template   *template;        /* NULL: the model brings none */
+    char              *bos_text, *eos_text;     /* as the template wants them; NULL: none */
     int32_t            eos[EOS_MAX];
     size_t             n_eos;
     struct { float temperature, top_p, min_p, repeat; int32_t top_k; } defaults;   /* generation_config.json */
@@ -34,7 +34,7 @@ MUST_USE bool load_engine(const struct loaded *l, struct engine_opts *o, struct 
 /* The model's name as the API shows it: the file's or folder's name without ".gguf"; to be freed by the caller. */
 char *load_name(const char *path);
 
-/* Renders messages ([{"role", "content"}, …]) and encodes them as a prompt. */
-MUST_USE bool load_prompt(const struct loaded *l, json messages, struct ids *out, struct err *e);
+/* What makes prompts of its messages; there must be a template. */
+struct prompter load_prompter(const struct loaded *l);
 
 #endif

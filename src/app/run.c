@@ -69,18 +69,23 @@ static void put_message(struct json_out *w, const char *role, struct str content
 
 static bool chat_prompt(const struct loaded *l, const struct options *o, struct str prompt, struct ids *out, struct err *e)
 {
+    if (!l->template)
+        return err_set(e, ERR_UNSUPPORTED, "the model brings no chat template; --raw continues a text without one");
     struct json_out *w = json_out_new();
     struct json_doc *doc = NULL;
     struct buf       text;
     buf_init(&text, 0);
-    json_open(w, NULL, '[');
+    json_open(w, NULL, '{');
+    json_open(w, "messages", '[');
     if (o->system.v)
         put_message(w, "system", str_of(o->system.v));
     put_message(w, "user", prompt);
     json_close(w);
+    json_close(w);
     json_out_write(w, &text);
     json_out_free(w);
-    bool ok = json_parse(&doc, buf_view(&text), e) && load_prompt(l, json_root(doc), out, e);
+    struct prompter p = load_prompter(l);
+    bool            ok = json_parse(&doc, buf_view(&text), e) && prompt_chat(&p, json_root(doc), out, e);
     json_free(doc);
     buf_drop(&text);
     return ok;

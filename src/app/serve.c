@@ -68,6 +68,7 @@ static bool open_api(struct serving *s, const struct options *o, struct err *e)
 {
     struct api_opts ao = {
         .engine = s->engine, .tokenizer = s->loaded.tokenizer, .template = s->loaded.template,
+        .bos_text = str_of(s->loaded.bos_text), .eos_text = str_of(s->loaded.eos_text),
         .info = &s->loaded.model->info, .model = s->name, .eos = s->loaded.eos, .n_eos = s->loaded.n_eos,
         .key = s->keys.key, .n_key = s->keys.n, .tokens_max = (uint32_t)o->tokens.v,
         .timeout_s = (uint32_t)o->timeout.v, .log = &s->log,
@@ -125,11 +126,14 @@ static void wait_and_drain(struct serving *s, const sigset_t *signals)
     }
 }
 
+/* The api answers everybody, the server sends that and lets nobody else in, and only then the api may go. */
 static void close_all(struct serving *s)
 {
-    api_close(s->api);
+    if (s->api)
+        api_stop(s->api);
     if (s->server)
         server_close(s->server, CLOSE_MS);
+    api_close(s->api);
     engine_close(s->engine);
     load_close(&s->loaded);
     keys_drop(&s->keys);

@@ -13,11 +13,20 @@ static const struct { int status; const char *type; } kinds[] = {
 #undef ERR
 };
 
+/* Strings of files and requests stand in messages; their control characters must not reach a terminal. */
+static void make_printable(char *p)
+{
+    for (; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7F)
+            *p = ' ';
+}
+
 static void fill(struct err *e, enum err_kind kind, const char *fmt, va_list ap)
 {
     e->kind = kind;
     e->param[0] = e->code[0] = '\0';
     vsnprintf(e->text, sizeof e->text, fmt, ap);
+    make_printable(e->text);
 }
 
 bool err_set(struct err *e, enum err_kind kind, const char *fmt, ...)

@@ -58,8 +58,8 @@ static inline void reply_end(struct reply *r)
     r->type->end(r);
 }
 
-/* Has gone(ctx) called, at most once, when the client vanishes before the end, or at once when it already has.  The call
- * comes on the network thread, must not wait, and must not call the reply.  on_gone(r, NULL, NULL) takes it back: after
+/* Has gone(ctx) called, at most once, when the client vanishes before the end; at once, on the caller's thread, when it
+ * already has.  Otherwise the call comes on the network's side.  It must not wait and must not call the reply.  on_gone(r, NULL, NULL) takes it back: after
  * it returned, the old one is not running and will not be called.  reply_end() takes it back too. */
 static inline void reply_on_gone(struct reply *r, void (*gone)(void *ctx), void *ctx)
 {
