@@ -34,6 +34,8 @@ static bool assign(struct run *r, const struct node *target, const struct value 
 static bool unpack(struct run *r, const struct node *target, const struct value *v)
 {
     struct seq items;
+    if (!value_is_iterable(v))
+        return run_fail(r, "cannot unpack non-iterable %s object", value_type_name(v));
     if (!run_enter(r) || !value_items(r, v, &items))
         return false;
     if (items.n < target->list.n)

@@ -387,10 +387,10 @@ static bool apply_new(struct run *r, const struct args *a, size_t skip, bool tes
     const char   *kind = test ? "test" : "filter";
     struct value *name = &a->rest[skip];
     if (name->type != V_STR)
-        return run_fail(r, "No %s named '%s' found.", kind, value_type_name(name));
+        return run_fail(r, "No %s named '%s'.", kind, value_type_name(name));
     out->native = test ? find_test(text_str(name->text)) : find_filter(text_str(name->text));
     if (!out->native)
-        return run_fail(r, "No %s named '%.*s' found.", kind, (int)(name->text->n < 100 ? name->text->n : 100),
+        return run_fail(r, "No %s named '%.*s'.", kind, (int)(name->text->n < 100 ? name->text->n : 100),
                         name->text->p);
     size_t n = a->n_rest - skip;
     out->actuals = (struct actuals){.n = n, .named = a->named, .n_named = a->n_named};

@@ -598,7 +598,8 @@ struct node *parse_target(struct parser *p, bool tuples, const char *end_word)
         return NULL;
     do {
         struct node *one;
-        if (tuple && (parse_is(p, 0, T_NAME, end_word) || parse_is(p, 0, T_OP, end_word) || tuple_end(p, NULL)))
+        bool end = end_word && (parse_is(p, 0, T_NAME, end_word) || parse_is(p, 0, T_OP, end_word));
+        if (tuple && (end || tuple_end(p, NULL)))
             break;
         if (tuples && parse_skip(p, T_OP, "(")) {
             one = parse_target(p, true, NULL);

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int hex(char c)
@@ -122,17 +123,14 @@ struct node *parse_number(struct parser *p)
         }
         n->value = value_int(i);
     } else {
-        char   text[64];
+        char  *text = parse_new(p, s.n + 1, 1);
         size_t k = 0;
-        for (size_t i = 0; i < s.n && k < sizeof text; i++)
+        if (!text)
+            return NULL;
+        for (size_t i = 0; i < s.n; i++)
             if (s.p[i] != '_')
                 text[k++] = s.p[i];
-        double f;
-        if (!str_f64((struct str){text, k}, &f)) {
-            parse_fail(p, "'%.*s' is not a number of 64 bits", (int)(s.n < 100 ? s.n : 100), s.p);
-            return NULL;
-        }
-        n->value = value_float(f);
+        n->value = value_float(strtod(text, NULL));
     }
     p->at++;
     return n;

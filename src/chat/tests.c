@@ -19,11 +19,6 @@ static bool answer(struct value *out, bool holds)
         return answer(out, holds);                                          \
     }
 
-static bool is_view(const struct value *v)
-{
-    return value_is_dict_view(v) || v->type == V_RANGE;
-}
-
 TYPE_TEST(test_boolean, v->type == V_BOOL)
 TYPE_TEST(test_callable, v->type == V_MACRO || v->type == V_FUNCTION || v->type == V_METHOD || v->type == V_LOOP ||
           v->type == V_JOINER || v->type == V_UNDEFINED)
@@ -32,8 +27,7 @@ TYPE_TEST(test_escaped, v->type == V_STR && v->text->markup)
 TYPE_TEST(test_false, v->type == V_BOOL && !v->b)
 TYPE_TEST(test_float, v->type == V_FLOAT)
 TYPE_TEST(test_integer, v->type == V_INT)
-TYPE_TEST(test_iterable, v->type == V_STR || value_is_sequence(v) || v->type == V_DICT || is_view(v) ||
-          v->type == V_GENERATOR || v->type == V_UNDEFINED || v->type == V_LOOP)
+TYPE_TEST(test_iterable, value_is_iterable(v) || v->type == V_LOOP)
 TYPE_TEST(test_mapping, v->type == V_DICT)
 TYPE_TEST(test_none, v->type == V_NONE)
 TYPE_TEST(test_number, value_is_number(v))

@@ -64,6 +64,12 @@ bool value_is_dict_view(const struct value *v)
     return v->type == V_KEYS || v->type == V_VALUES || v->type == V_ITEMS;
 }
 
+bool value_is_iterable(const struct value *v)
+{
+    return v->type == V_UNDEFINED || v->type == V_STR || value_is_sequence(v) || v->type == V_DICT ||
+           value_is_dict_view(v) || v->type == V_RANGE || v->type == V_GENERATOR;
+}
+
 bool value_int_of(const struct value *v, int64_t *out)
 {
     if (v->type != V_INT && v->type != V_BOOL)

@@ -105,6 +105,7 @@ bool value_true(const struct value *v);
 bool value_is_number(const struct value *v);            /* bool counts, as in Python */
 bool value_is_sequence(const struct value *v);          /* list or tuple */
 bool value_is_dict_view(const struct value *v);
+bool value_is_iterable(const struct value *v);
 bool value_int_of(const struct value *v, int64_t *out); /* an int or a bool */
 double value_real(const struct value *v);               /* of a number */
 
