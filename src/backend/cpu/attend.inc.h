@@ -48,7 +48,7 @@ struct attend_row {
 };
 
 /* Scores of nr rows against 16 tokens: even and odd dimensions summed apart. */
-LANE void scores_of(const unsigned nr, const struct attend_job *j, const struct attend_row *row, const uint8_t *keys,
+TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct attend_row *row, const uint8_t *keys,
                     const bool half, vf *score)
 {
     vf       s[2][ATTEND_ROWS];
@@ -72,7 +72,7 @@ LANE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
 }
 
 /* out = out * by + weights * values, nd vectors of dimensions from i on (the last of n lanes). */
-LANE void values_of(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
+TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
                     const float *by, const uint8_t *values, uint32_t from, uint32_t to, uint32_t i, unsigned n, const bool half)
 {
     const uint32_t slots = round16(j->kv.n_slot);
@@ -97,7 +97,7 @@ LANE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
 }
 
 /* nr rows that all see slots from .. to - 1 of a block. */
-LANE void attend_tile(const unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
+TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
                       uint32_t from, uint32_t to, const bool half)
 {
     const uint32_t slots = round16(j->kv.n_slot), dim = j->kv.dim;
@@ -137,7 +137,7 @@ LANE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
         values_of(nr, 1, j, row, by, values, from, to, i, dim - i < 16 ? dim - i : 16, half);
 }
 
-LANE void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t position, const float *q, float *out,
+TILE void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t position, const float *q, float *out,
                       const bool half)
 {
     struct attend_row row[ATTEND_ROWS];
@@ -156,7 +156,7 @@ LANE void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t po
             row[r].out[i] /= row[r].sum;
 }
 
-LANE void attend_job_of(const struct attend_job *j, const bool half)
+TILE void attend_job_of(const struct attend_job *j, const bool half)
 {
     for (uint32_t r = 0; r < j->n_row; r++)
         for (uint32_t h = 0, n; h < j->share; h += n) {

@@ -2,18 +2,13 @@
 #ifndef BACKEND_CPU_LANES_AVX2_H
 #define BACKEND_CPU_LANES_AVX2_H
 
+#include "backend/cpu/lanes.h"
+
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#define LANE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 typedef struct {
     __m256 a, b;

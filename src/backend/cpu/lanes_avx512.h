@@ -2,18 +2,13 @@
 #ifndef BACKEND_CPU_LANES_AVX512_H
 #define BACKEND_CPU_LANES_AVX512_H
 
+#include "backend/cpu/lanes.h"
+
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#define LANE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 typedef __m512  vf;
 typedef __m512i vi;
@@ -181,7 +176,7 @@ LANE vi vi_sub(vi a, vi b)
 
 LANE vi vi_shl(vi a, int n)
 {
-    return _mm512_slli_epi32(a, (unsigned)n);
+    return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
 }
 
 LANE int32_t vi_sum(vi v)
@@ -191,7 +186,7 @@ LANE int32_t vi_sum(vi v)
 
 LANE vi vi_byte(vb v, int j)
 {
-    return _mm512_and_si512(_mm512_srli_epi32(v, (unsigned)(8 * j)), _mm512_set1_epi32(255));
+    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128(8 * j)), _mm512_set1_epi32(255));
 }
 
 LANE vb vb_load(const uint8_t *p)

@@ -6,14 +6,15 @@
 #define BACKEND_CPU_LANES_PORTABLE_H
 
 #include "backend/cpu/half.h"
+#include "backend/cpu/lanes.h"
 
 #include <math.h>
 #include <stdbool.h>
 
 #pragma GCC diagnostic ignored "-Wpsabi"        /* nothing here is called across files */
 
-#define LANE static inline __attribute__((always_inline))
-#define UNROLL
+#undef UNROLL
+#define UNROLL          /* vectors are several registers here: no room to keep more than one tile */
 
 typedef float    vf __attribute__((vector_size(64)));
 typedef int32_t  vi __attribute__((vector_size(64)));

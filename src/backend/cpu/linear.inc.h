@@ -109,7 +109,7 @@ LANE void columns_out(const struct linear_job *j, uint32_t panel, uint32_t row, 
 }
 
 /* np panels from panel p on and nr rows from row r on.  The second panel may be the first again (an odd one out). */
-LANE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
 {
     const uint8_t *first = j->panel + p * j->panel_bytes;
     const bool     pair = p + 1 < j->n_panel;
@@ -146,7 +146,7 @@ LANE uint32_t tile_rows(uint32_t left)
     return (left + n - 1) / n;
 }
 
-LANE void linear_fast(const enum format f, const struct linear_job *j)
+TILE void linear_fast(const enum format f, const struct linear_job *j)
 {
     if (j->n_row == 1) {
         for (uint32_t p = 0; p < j->n_panel; p++)
@@ -169,7 +169,7 @@ LANE void linear_fast(const enum format f, const struct linear_job *j)
 
 enum { EXACT_ROWS = 4 };
 
-LANE void tile_quantised(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_quantised(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
 {
     const uint8_t *panel = j->panel + p * j->panel_bytes;
     const float   *act = (const float *)j->act + r * (j->act_stride / sizeof(float));
@@ -201,7 +201,7 @@ LANE vf plain_at(const enum format f, const uint8_t *panel, size_t k)
     return f == FORMAT_F16 ? vf_f16(panel + k * PANEL_ROWS * 2) : vf_bf16(panel + k * PANEL_ROWS * 2);
 }
 
-LANE void tile_plain(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_plain(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
 {
     const uint8_t *panel = j->panel + p * j->panel_bytes;
     const size_t   stride = j->act_stride / sizeof(float);
@@ -223,7 +223,7 @@ LANE void tile_plain(const enum format f, const unsigned nr, const struct linear
         columns_out(j, p, r + i, vf_add(sum[0][i], sum[1][i]));
 }
 
-LANE void tile_exact(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_exact(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
 {
     if (layout_of[f].quants)
         tile_quantised(f, nr, j, p, r);
@@ -231,7 +231,7 @@ LANE void tile_exact(const enum format f, const unsigned nr, const struct linear
         tile_plain(f, nr, j, p, r);
 }
 
-LANE void linear_exact(const enum format f, const struct linear_job *j)
+TILE void linear_exact(const enum format f, const struct linear_job *j)
 {
     for (uint32_t p = 0; p < j->n_panel; p++)
         for (uint32_t r = 0; r < j->n_row; r += EXACT_ROWS) {

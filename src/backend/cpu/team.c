@@ -84,8 +84,9 @@ static bool take(struct team *t, unsigned worker, uint64_t *seen)
         return false;
     if (!atomic_compare_exchange_weak(&t->ticket, seen, *seen - 1))
         return true;
-    t->work->piece(t->work->ctx, t->step, t->n_piece - (uint32_t)left, worker);
-    if (atomic_fetch_add(&t->done, 1) + 1 == t->n_piece) {
+    uint32_t n = t->n_piece;        /* not to be looked at after the last piece is done: then it is the next step's */
+    t->work->piece(t->work->ctx, t->step, n - (uint32_t)left, worker);
+    if (atomic_fetch_add(&t->done, 1) + 1 == n) {
         t->step++;
         advance(t, worker);
     }
