@@ -178,18 +178,11 @@ static bool eval_compare(struct run *r, const struct node *n, struct value *out)
     return true;
 }
 
-/* Parts of other nodes, never evaluated by themselves. */
-static bool eval_operand(struct run *r, const struct node *n, struct value *out)
+/* Read by the nodes that hold them, never evaluated by themselves. */
+static bool eval_part(struct run *r, const struct node *n, struct value *out)
 {
-    (void)r, (void)n, (void)out;
-    CHECK(!"an operand is read by its comparison");
-    return false;
-}
-
-static bool eval_member(struct run *r, const struct node *n, struct value *out)
-{
-    (void)r, (void)n, (void)out;
-    CHECK(!"a member is only assigned to");
+    (void)r, (void)out;
+    CHECK(n->kind != N_OPERAND && n->kind != N_MEMBER);
     return false;
 }
 

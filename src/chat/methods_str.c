@@ -20,10 +20,11 @@ static bool final_sigma(const struct text *t, size_t at)
     return !utf8_decode((struct str){t->p + at + 2, t->n - at - 2}, &cp) || !unicode_cased(cp);
 }
 
-bool native_case_char(struct run *r, const struct text *t, size_t at, uint32_t cp, int c)
+bool native_case_char(struct run *r, const struct text *t, size_t at, uint32_t cp,
+                      enum unicode_case c)
 {
     char   to[16];
-    size_t n = unicode_to(cp, (enum unicode_case)c, to);
+    size_t n = unicode_to(cp, c, to);
     if (cp == 0x3A3 && c == U_LOWER && final_sigma(t, at))
         n = utf8_encode(0x3C2, to);
     return out_bytes(r, to, n, t->mark ? t->mark[at] : t->user);

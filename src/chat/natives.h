@@ -3,6 +3,7 @@
 #define CHAT_NATIVES_H
 
 #include "chat/run.h"
+#include "chat/unicode.h"
 
 #define GLOBAL(name, params, function) native_fn function;
 #define FILTER(name, params, function) native_fn function;
@@ -34,8 +35,8 @@ MUST_USE bool native_pad(struct run *r, struct text *t, int64_t width, const str
                          struct value *out);       /* align: '<', '>', '^' */
 MUST_USE bool native_split_lines(struct run *r, const struct text *t, bool keep_ends, struct value *out);
 MUST_USE bool native_case(struct run *r, const struct text *t, int how, struct value *out);
-/* The character cp, which is at t->p[at], in another case: an enum unicode_case. */
-MUST_USE bool native_case_char(struct run *r, const struct text *t, size_t at, uint32_t cp, int c);
+/* The character cp, which is at t->p[at], in another case. */
+MUST_USE bool native_case_char(struct run *r, const struct text *t, size_t at, uint32_t cp, enum unicode_case c);
 enum { CASE_LOWER, CASE_UPPER, CASE_CAPITAL, CASE_TITLE, CASE_SWAP };
 MUST_USE bool native_dict(struct run *r, const struct args *a, struct value *out);     /* dict(x, **named) */
 

@@ -185,8 +185,10 @@ bool value_items(struct run *r, const struct value *v, struct seq *out)
     case V_ITEMS: return dict_items(r, v, out);
     case V_RANGE: return range_items(r, v->range, out);
     case V_GENERATOR:
-        out->at = v->generator->at + v->generator->taken;
-        out->n = v->generator->n - v->generator->taken;
+        if (v->generator->taken < v->generator->n) {
+            out->at = v->generator->at + v->generator->taken;
+            out->n = v->generator->n - v->generator->taken;
+        }
         v->generator->taken = v->generator->n;
         return true;
     default: return run_fail(r, "'%s' object is not iterable", value_type_name(v));
