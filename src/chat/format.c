@@ -143,18 +143,19 @@ static bool parse_spec(struct run *r, const struct text *t, struct field *f)
 {
     struct str s = text_str(t);
     size_t     at = s.n ? text_char_bytes(s.p, s.n) : 0;
+    bool       filled = at < s.n && s.p[at] && strchr("<>=^", s.p[at]);
     if (!new_field(r, f))
         return false;
-    if (at < s.n && strchr("<>=^", s.p[at])) {
+    if (filled) {
         if (!text_slice(r, t, 0, at, &f->fill))
             return false;
         f->align = s.p[at++];
-    } else if (s.n && strchr("<>=^", s.p[0])) {
+    } else if (s.n && s.p[0] && strchr("<>=^", s.p[0])) {
         f->align = s.p[0];
         at = 1;
     } else
         at = 0;
-    if (at < s.n && strchr("+- ", s.p[at]))
+    if (at < s.n && s.p[at] && strchr("+- ", s.p[at]))
         f->sign = s.p[at++];
     if (at < s.n && s.p[at] == '#') {
         f->alt = true;
@@ -162,6 +163,8 @@ static bool parse_spec(struct run *r, const struct text *t, struct field *f)
     }
     if (at < s.n && s.p[at] == '0') {
         f->zero = !f->align;
+        if (!filled && !text_of(r, STR("0"), &f->fill))
+            return false;
         at++;
     }
     f->width = number_at(s, &at);
@@ -203,7 +206,7 @@ static bool braces_field(struct run *r, const struct value *v, const struct text
             return run_fail(r, "%s not allowed in string format specifier", f.sign ? "Sign"
                             : f.alt ? "Alternate form (#)" : f.comma ? "','" : "'=' alignment");
         text = *v;
-        return (!f.zero || text_of(r, STR("0"), &f.fill)) && text_field(r, &f, &text, out);
+        return text_field(r, &f, &text, out);
     }
     if (!value_is_number(v))
         return run_fail(r, "unsupported format string passed to %s.__format__", value_type_name(v));
