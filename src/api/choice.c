@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { LEAST_LOGPROB = -9999 };
+static const double LEAST_LOGPROB = -9999;
 
 void choice_init(struct choice *c, struct str opening)
 {

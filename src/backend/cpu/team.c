@@ -94,7 +94,7 @@ static bool take(struct team *t, unsigned worker, uint64_t *seen)
 }
 
 /* Until the ticket is another one: looks, then lets others run, then sleeps. */
-static void wait(struct team *t, uint64_t seen)
+static void team_wait(struct team *t, uint64_t seen)
 {
     for (unsigned i = 0; i < t->spin; i++) {
         if (atomic_load_explicit(&t->ticket, memory_order_relaxed) != seen)
@@ -119,7 +119,7 @@ static void *member_run(void *arg)
     uint64_t       seen;
     while (!atomic_load(&m->team->stop))
         if (!take(m->team, m->worker, &seen))
-            wait(m->team, seen);
+            team_wait(m->team, seen);
     return NULL;
 }
 
@@ -175,5 +175,5 @@ void team_run(struct team *t, const struct work *w)
     uint64_t seen;
     while (!atomic_load(&t->over))
         if (!take(t, 0, &seen) && !atomic_load(&t->over))
-            wait(t, seen);
+            team_wait(t, seen);
 }
