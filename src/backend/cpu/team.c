@@ -1,8 +1,9 @@
 /* team.c -- see team.h.
  *
- * One word, the ticket, says it all: the number of the step (counted over the team's life) and how many of its pieces are
- * still to be taken.  Taking one is a compare-and-swap.  Whoever finishes the last piece of a step opens the next; a step
- * of one piece he does on the spot, so that the many small steps of a short run cost no hand-over. */
+ * One word, the ticket, says it all: the number of the step (counted over the team's life), whether the run is over, and
+ * how many pieces of the step are still to be taken.  Taking one is a compare-and-swap.  Whoever finishes the last piece
+ * of a step opens the next; a step of one piece he does on the spot, so that the many small steps of a short run cost no
+ * hand-over.  The store that says "over" is his last: from then on the team may be in another run already. */
 #include "backend/cpu/team.h"
 
 #include "base/mem.h"
@@ -20,12 +21,16 @@ enum {
     YIELDS = 20,
 };
 
+#define OVER (UINT64_C(1) << LEFT_BITS)
+#define LEFT (OVER - 1)
+#define NEXT (OVER << 1)
+
 struct team {
-    _Alignas(LINE) _Atomic uint64_t ticket;     /* step number << LEFT_BITS | pieces left to take */
+    _Alignas(LINE) _Atomic uint64_t ticket;     /* step number * NEXT | OVER | pieces LEFT to take */
     _Alignas(LINE) _Atomic uint32_t done;       /* pieces of this step that are finished */
     _Alignas(LINE) _Atomic uint32_t sleepers;
     struct park   door;
-    _Atomic bool  over, stop;                   /* the run is over; the team is to end */
+    _Atomic bool  stop;                         /* the team is to end */
     const struct work *work;                    /* from here on: good while a piece of the step is held */
     uint32_t      step, n_piece;
     unsigned      n, n_started, spin;
@@ -45,10 +50,11 @@ static void relax(void)
 #endif
 }
 
-static void publish(struct team *t, uint32_t n_piece)
+/* The next ticket: pieces to take, or OVER. */
+static void publish(struct team *t, uint64_t what)
 {
-    uint64_t number = (atomic_load_explicit(&t->ticket, memory_order_relaxed) >> LEFT_BITS) + 1;
-    atomic_store(&t->ticket, number << LEFT_BITS | n_piece);
+    uint64_t was = atomic_load_explicit(&t->ticket, memory_order_relaxed);
+    atomic_store(&t->ticket, was / NEXT * NEXT + NEXT + what);
     if (atomic_load(&t->sleepers) == 0)
         return;
     atomic_fetch_add(&t->door.word, 1);
@@ -61,7 +67,7 @@ static void advance(struct team *t, unsigned worker)
     const struct work *w = t->work;
     for (; t->step < w->n_step; t->step++) {
         uint32_t n = w->pieces(w->ctx, t->step);
-        CHECK(n < 1u << LEFT_BITS);
+        CHECK(n <= LEFT);
         if (n > 1 && t->n > 1) {
             t->n_piece = n;
             atomic_store_explicit(&t->done, 0, memory_order_relaxed);
@@ -71,15 +77,14 @@ static void advance(struct team *t, unsigned worker)
         for (uint32_t i = 0; i < n; i++)
             w->piece(w->ctx, t->step, i, worker);
     }
-    atomic_store(&t->over, true);
-    publish(t, 0);
+    publish(t, OVER);
 }
 
 /* Takes a piece and does it.  False: none was left in *seen. */
 static bool take(struct team *t, unsigned worker, uint64_t *seen)
 {
     *seen = atomic_load(&t->ticket);
-    uint64_t left = *seen & ((1u << LEFT_BITS) - 1);
+    uint64_t left = *seen & LEFT;
     if (left == 0)
         return false;
     if (!atomic_compare_exchange_weak(&t->ticket, seen, *seen - 1))
@@ -170,10 +175,8 @@ void team_run(struct team *t, const struct work *w)
 {
     t->work = w;
     t->step = 0;
-    atomic_store(&t->over, false);
     advance(t, 0);
-    uint64_t seen;
-    while (!atomic_load(&t->over))
-        if (!take(t, 0, &seen) && !atomic_load(&t->over))
+    for (uint64_t seen; !(atomic_load(&t->ticket) & OVER);)
+        if (!take(t, 0, &seen) && !(seen & OVER))
             team_wait(t, seen);
 }
