@@ -73,9 +73,8 @@ struct plan_opts {
     bool     keep_all;                          /* share no storage, so that tap() sees every value */
 };
 
-/* Bytes, before anything is allocated: `inspect` and the printed memory plan come from here. */
+/* Bytes beside the weights, before anything is allocated: the printed memory plan comes from here. */
 struct cost {
-    uint64_t weight_bytes;          /* held in memory, repacked copies included, the mapped file not */
     uint64_t block_bytes;           /* of one block, all layers together */
     uint64_t scratch_bytes;
 };
@@ -87,7 +86,6 @@ struct backend_type {
     bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
     void (*close)(struct backend *b);
 
-    /* weight_bytes comes as 0: it depends on the checkpoint's formats, hence the next function. */
     bool (*size)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e);
 
     /* Bytes that adopt() would hold for w, made of these parts; nothing is read.  NULL: it borrows them all. */

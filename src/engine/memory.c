@@ -70,6 +70,21 @@ struct bill {
     uint32_t least;                 /* blocks of one sequence at full length */
 };
 
+/* What the backend will hold of all weights. */
+static bool weigh(const struct model *m, const struct backend_type *t, uint64_t *out, struct err *e)
+{
+    *out = 0;
+    for (size_t i = 1; t->weight_bytes && i <= bundle_n_weights(m->bundle); i++) {
+        wt            w = {(uint16_t)i};
+        struct tensor part[4];
+        size_t        n;
+        if (!model_weight(m, w, part, &n, e))
+            return false;
+        *out += t->weight_bytes(bundle_weight_at(m->bundle, w), part, n);
+    }
+    return true;
+}
+
 static bool add_up(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *p,
                    struct bill *out, struct err *e)
 {
@@ -78,9 +93,8 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
     if (!o->type->size(b, m->text, &po, &c, e))
         return false;
     const uint64_t most = UINT64_MAX / 8;
-    if (c.weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32)
+    if (p->weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32)
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
-    p->weight_bytes = c.weight_bytes;
     p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     out->fixed = p->weight_bytes + p->scratch_bytes;
     out->block = c.block_bytes + kv_bytes(1024) / 1024;
@@ -136,6 +150,8 @@ bool memory_plan(const struct model *m, const struct engine_opts *o, struct back
                             .seq_max = full.seq_max, .token_max = full.token_max};
     struct bill bill = {0};
     uint64_t    room = o->memory_bytes ? o->memory_bytes : usable();
+    if (!weigh(m, o->type, &p.weight_bytes, e))
+        return false;
     for (;;) {
         if (!add_up(m, o, b, &p, &bill, e))
             return false;

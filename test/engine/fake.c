@@ -125,8 +125,14 @@ static bool b_size(struct backend *b, const struct prog *p, const struct plan_op
     (void)b;
     (void)p;
     (void)e;
-    *out = (struct cost){.weight_bytes = 1000000, .block_bytes = 1000, .scratch_bytes = o->token_max * 100};
+    *out = (struct cost){.block_bytes = 1000, .scratch_bytes = o->token_max * 100};
     return true;
+}
+
+static uint64_t b_weight_bytes(const struct weight *w, const struct tensor part[], size_t n)
+{
+    (void)w, (void)part, (void)n;
+    return 1000000;
 }
 
 static bool b_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n,
@@ -308,7 +314,8 @@ static bool b_wait(struct plan *pl, struct err *e)
     return !fails || err_set(e, ERR_INTERNAL, "the fake backend fails on demand, late");
 }
 
-#define COMMON .open = b_open, .close = b_close, .size = b_size, .adopt = b_adopt, .reserve = b_reserve, \
+#define COMMON .open = b_open, .close = b_close, .size = b_size, \
+    .weight_bytes = b_weight_bytes, .adopt = b_adopt, .reserve = b_reserve, \
                .compile = b_compile, .plan_free = b_plan_free
 const struct backend_type fake_host = {.name = "host", .about = "fake", COMMON, .run = run_now, .result = b_result};
 const struct backend_type fake_device = {.name = "device", .about = "fake", COMMON, .run = b_run, .draw = draw_later,
