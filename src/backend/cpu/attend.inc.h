@@ -53,11 +53,11 @@ TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
 {
     vf       s[2][ATTEND_ROWS];
     uint32_t dim = j->kv.dim, i = 0;
-    for (unsigned r = 0; r < nr; r++)
+    UNROLL for (unsigned r = 0; r < nr; r++)
         s[0][r] = s[1][r] = vf_set(0);
     for (; i + 2 <= dim; i += 2) {
         vf even = kv_load(keys, (size_t)i * 16, half), odd = kv_load(keys, (size_t)(i + 1) * 16, half);
-        for (unsigned r = 0; r < nr; r++) {
+        UNROLL for (unsigned r = 0; r < nr; r++) {
             s[0][r] = vf_mad(vf_set(row[r].q[i]), even, s[0][r]);
             s[1][r] = vf_mad(vf_set(row[r].q[i + 1]), odd, s[1][r]);
         }
@@ -84,7 +84,7 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         for (unsigned d = 0; d < nd; d++) {
             size_t at = (size_t)t * j->kv.dim + i + 16 * d;
             vf     v = nd == 2 ? kv_load(values, at, half) : kv_load_n(values, at, n, half);
-            for (unsigned r = 0; r < nr; r++)
+            UNROLL for (unsigned r = 0; r < nr; r++)
                 o[r][d] = vf_mad(vf_set(j->scratch[r * slots + t]), v, o[r][d]);
         }
     for (unsigned r = 0; r < nr; r++)
@@ -102,32 +102,33 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
 {
     const uint32_t slots = round16(j->kv.n_slot), dim = j->kv.dim;
     const size_t   each = half ? 2 : 4;
-    float          by[ATTEND_ROWS];
     vf             most[ATTEND_ROWS], score[ATTEND_ROWS];
-    for (unsigned r = 0; r < nr; r++)
+    UNROLL for (unsigned r = 0; r < nr; r++)
         most[r] = vf_set(row[r].most);
     for (uint32_t t = from / 16 * 16; t < to; t += 16) {
         scores_of(nr, j, row, head + (size_t)t * dim * each, half, score);
-        for (unsigned r = 0; r < nr; r++) {
+        UNROLL for (unsigned r = 0; r < nr; r++) {
             score[r] = vf_keep(score[r], from > t ? (int)(from - t) : 0, to - t < 16 ? (int)(to - t) : 16, -INFINITY);
             most[r] = vf_max(score[r], most[r]);
             vf_store(j->scratch + r * slots + t, score[r]);
         }
     }
-    for (unsigned r = 0; r < nr; r++) {
+    float by[16] = {0};             /* what becomes of what was summed under a smaller maximum */
+    UNROLL for (unsigned r = 0; r < nr; r++) {
         float largest = vf_most(most[r]);
-        vf    sum = vf_set(0);
+        by[r] = row[r].most - largest;
+        row[r].most = largest;
+    }
+    vf_store(by, vf_exp(vf_load(by)));
+    UNROLL for (unsigned r = 0; r < nr; r++) {
+        vf sum = vf_set(0);
         for (uint32_t t = from / 16 * 16; t < to; t += 16) {
-            vf p = vf_exp(vf_sub(vf_load(j->scratch + r * slots + t), vf_set(largest)));
+            vf p = vf_exp(vf_sub(vf_load(j->scratch + r * slots + t), vf_set(row[r].most)));
             p = vf_keep(p, from > t ? (int)(from - t) : 0, to - t < 16 ? (int)(to - t) : 16, 0);
             vf_store(j->scratch + r * slots + t, p);
             sum = vf_add(sum, p);
         }
-        float old[16] = {row[r].most - largest};
-        vf_store(old, vf_exp(vf_load(old)));
-        by[r] = old[0];
         row[r].sum = row[r].sum * by[r] + vf_sum(sum);
-        row[r].most = largest;
     }
     const uint8_t *values = head + (size_t)slots * dim * each;
     uint32_t       i = 0;
@@ -137,19 +138,66 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
         values_of(nr, 1, j, row, by, values, from, to, i, dim - i < 16 ? dim - i : 16, half);
 }
 
-TILE void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t position, const float *q, float *out,
-                      const bool half)
+/* Which slots of block b a token at `position` sees; to <= from: none. */
+struct seen {
+    uint32_t from, to;
+};
+
+LANE struct seen seen_in(const struct attend_job *j, uint32_t position, uint32_t b)
+{
+    uint32_t n = j->kv.n_slot, begin = b * n, first = j->window && position >= j->window ? position - j->window + 1 : 0;
+    if (position < begin || first >= begin + n)
+        return (struct seen){0, 0};
+    return (struct seen){first > begin ? first - begin : 0, position - begin + 1 < n ? position - begin + 1 : n};
+}
+
+TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
+                          struct seen s, const bool half)
+{
+    if (nr == 1)
+        attend_tile(1, j, row, head, s.from, s.to, half);
+    else if (nr == 2)
+        attend_tile(2, j, row, head, s.from, s.to, half);
+    else if (nr == 3)
+        attend_tile(3, j, row, head, s.from, s.to, half);
+    else if (nr == 4)
+        attend_tile(4, j, row, head, s.from, s.to, half);
+    else if (TILE_QUERIES >= 5 && nr == 5)
+        attend_tile(5, j, row, head, s.from, s.to, half);
+    else if (TILE_QUERIES >= 6 && nr == 6)
+        attend_tile(6, j, row, head, s.from, s.to, half);
+    else if (TILE_QUERIES >= 7 && nr == 7)
+        attend_tile(7, j, row, head, s.from, s.to, half);
+    else if (TILE_QUERIES >= 8)
+        attend_tile(8, j, row, head, s.from, s.to, half);
+}
+
+/* Query rows first .. first + nr - 1 of the job, heads of a token side by side.  In most tiles all see the same slots and
+ * go together; at the edges those that do. */
+static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t first, const bool half)
 {
     struct attend_row row[ATTEND_ROWS];
-    uint32_t          first = j->window && position >= j->window ? position - j->window + 1 : 0, n_slot = j->kv.n_slot;
+    uint32_t          n_slot = j->kv.n_slot, position[ATTEND_ROWS];
     for (unsigned r = 0; r < nr; r++) {
-        row[r] = (struct attend_row){q + (size_t)r * j->kv.dim, out + (size_t)r * j->kv.dim, -INFINITY, 0};
+        uint32_t token = (first + r) / j->share, h = (first + r) % j->share;
+        position[r] = j->position + token;
+        row[r] = (struct attend_row){j->q + token * j->q_stride + (size_t)h * j->kv.dim,
+                                     j->out + token * j->out_stride + (size_t)h * j->kv.dim, -INFINITY, 0};
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
     }
-    for (uint32_t b = first / n_slot; b <= position / n_slot; b++) {
+    uint32_t begin = j->window && position[0] >= j->window ? position[0] - j->window + 1 : 0;
+    for (uint32_t b = begin / n_slot; b <= position[nr - 1] / n_slot; b++) {
         const uint8_t *head = j->state + j->block[b] * j->block_bytes + j->head_at;
-        uint32_t       from = first > b * n_slot ? first - b * n_slot : 0, left = position + 1 - b * n_slot;
-        attend_tile(nr, j, row, head, from, left < n_slot ? left : n_slot, half);
+        for (unsigned r = 0, n; r < nr; r += n) {
+            struct seen s = seen_in(j, position[r], b), next = s;
+            for (n = 1; r + n < nr; n++) {
+                next = seen_in(j, position[r + n], b);
+                if (next.from != s.from || next.to != s.to)
+                    break;
+            }
+            if (s.from < s.to)
+                attend_tile_any(n, j, row + r, head, s, half);
+        }
     }
     for (unsigned r = 0; r < nr; r++)
         for (uint32_t i = 0; i < j->kv.dim; i++)
@@ -158,20 +206,11 @@ TILE void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t po
 
 TILE void attend_job_of(const struct attend_job *j, const bool half)
 {
-    for (uint32_t r = 0; r < j->n_row; r++)
-        for (uint32_t h = 0, n; h < j->share; h += n) {
-            const float *q = j->q + r * j->q_stride + (size_t)h * j->kv.dim;
-            float       *out = j->out + r * j->out_stride + (size_t)h * j->kv.dim;
-            n = j->share - h < ATTEND_ROWS ? j->share - h : ATTEND_ROWS;
-            if (n == 1)
-                attend_rows(1, j, j->position + r, q, out, half);
-            else if (n == 2)
-                attend_rows(2, j, j->position + r, q, out, half);
-            else if (n == 3)
-                attend_rows(3, j, j->position + r, q, out, half);
-            else
-                attend_rows(4, j, j->position + r, q, out, half);
-        }
+    uint32_t all = j->n_row * j->share;
+    for (uint32_t r = 0, n; r < all; r += n) {
+        n = all - r < TILE_QUERIES ? all - r : TILE_QUERIES;
+        attend_rows(n, j, r, half);
+    }
 }
 
 static void attend_run(const struct attend_job *j)

@@ -55,7 +55,7 @@ static inline uint32_t round16(uint32_t n)
     return (n + 15) & ~15u;
 }
 
-enum { ATTEND_ROWS = 4 };               /* query heads that go through a tile side by side */
+enum { ATTEND_ROWS = 8 };               /* query rows that go through a tile side by side, at most */
 
 static inline size_t attend_scratch(uint32_t n_slot)
 {

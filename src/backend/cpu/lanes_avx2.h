@@ -19,7 +19,7 @@ typedef struct {
 typedef vi vb;
 
 /* Codes of one panel alone fill the sixteen registers, so they are read again for each row. */
-enum { TILE_PANELS = 1, TILE_ROWS = 4, DOT_OFFSET_128 = 0 };
+enum { TILE_PANELS = 1, TILE_ROWS = 4, TILE_QUERIES = 3, DOT_OFFSET_128 = 0 };
 
 LANE vf vf_set(float x)
 {

@@ -21,7 +21,7 @@ typedef int32_t  vi __attribute__((vector_size(64)));
 typedef uint8_t  vb __attribute__((vector_size(64)));
 typedef uint16_t vw __attribute__((vector_size(64)));
 
-enum { TILE_PANELS = 1, TILE_ROWS = 4, DOT_OFFSET_128 = 128 };
+enum { TILE_PANELS = 1, TILE_ROWS = 4, TILE_QUERIES = 4, DOT_OFFSET_128 = 128 };
 
 LANE vf vf_set(float x)
 {

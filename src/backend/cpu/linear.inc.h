@@ -162,8 +162,12 @@ TILE void linear_fast(const enum format f, const struct linear_job *j)
                 tile_fast(f, TILE_PANELS, 2, j, p, r);
             else if (n == 3)
                 tile_fast(f, TILE_PANELS, 3, j, p, r);
-            else
+            else if (n == 4)
                 tile_fast(f, TILE_PANELS, 4, j, p, r);
+            else if (TILE_ROWS >= 5 && n == 5)
+                tile_fast(f, TILE_PANELS, 5, j, p, r);
+            else if (TILE_ROWS >= 6)
+                tile_fast(f, TILE_PANELS, 6, j, p, r);
         }
 }
 
