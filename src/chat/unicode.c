@@ -1,93 +1,38 @@
-/* unicode.c -- see unicode.h. */
+/* unicode.c -- see unicode.h.  Categories and cases come from utf8proc; what Python adds to them is here. */
 #include "chat/unicode.h"
 
 #include "base/utf8.h"
 
-struct range {
-    uint32_t first, last;
-};
+#include <utf8proc.h>
 
-struct mapping {
-    uint32_t first, last, step;
-    int32_t  delta;
-};
+/* Python counts the separators of ASCII, the line ends and every Z category as white space. */
+static bool is_space(uint32_t cp, utf8proc_category_t category)
+{
+    return (cp >= 0x09 && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x20) || cp == 0x85
+           || (category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP);
+}
 
-struct expansion {
-    uint32_t    cp;
-    const char *text;
-};
-
-#define TABLE static const struct range
-TABLE alpha[] = {
-#define ALPHA(first, last) {first, last},
-#include "chat/unicode.def"
-};
-TABLE digit[] = {
-#define DIGIT(first, last) {first, last},
-#include "chat/unicode.def"
-};
-TABLE decimal[] = {
-#define DECIMAL(first, last) {first, last},
-#include "chat/unicode.def"
-};
-TABLE numeric[] = {
-#define NUMERIC(first, last) {first, last},
-#include "chat/unicode.def"
-};
-TABLE hidden[] = {
-#define HIDDEN(first, last) {first, last},
-#include "chat/unicode.def"
-};
-TABLE space[] = {
-    {0x09, 0x0D},     {0x1C, 0x20},     {0x85, 0x85},     {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
-    {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000},
-};
-
-static const struct mapping lower[] = {
-#define LOWER(first, last, step, delta) {first, last, step, delta},
-#include "chat/unicode.def"
-};
-static const struct mapping upper[] = {
-#define UPPER(first, last, step, delta) {first, last, step, delta},
-#include "chat/unicode.def"
-};
-static const struct mapping title[] = {
-#define TITLE(first, last, step, delta) {first, last, step, delta},
-#include "chat/unicode.def"
-};
-static const struct expansion lower_text[] = {
-#define LOWER_TEXT(cp, text) {cp, text},
-#include "chat/unicode.def"
-};
-static const struct expansion upper_text[] = {
-#define UPPER_TEXT(cp, text) {cp, text},
-#include "chat/unicode.def"
-};
-static const struct expansion title_text[] = {
-#define TITLE_TEXT(cp, text) {cp, text},
-#include "chat/unicode.def"
-};
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
+/* Superscripts and subscripts: digits to Python, though not decimal ones. */
+static bool is_raised_digit(uint32_t cp)
+{
+    return cp == 0xB2 || cp == 0xB3 || cp == 0xB9 || cp == 0x2070 || (cp >= 0x2074 && cp <= 0x2079)
+           || (cp >= 0x2080 && cp <= 0x2089);
+}
 
 bool unicode_is(uint32_t cp, enum unicode_class c)
 {
-    static const struct {
-        const struct range *at;
-        size_t              n;
-    } tables[U_CLASS_COUNT] = {
-        {alpha, COUNT(alpha)},     {digit, COUNT(digit)},   {decimal, COUNT(decimal)},
-        {numeric, COUNT(numeric)}, {hidden, COUNT(hidden)}, {space, COUNT(space)},
-    };
-    size_t low = 0, high = tables[c].n;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (tables[c].at[mid].last < cp)
-            low = mid + 1;
-        else
-            high = mid;
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)cp);
+    switch (c) {
+    case U_ALPHA: return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+    case U_DECIMAL: return category == UTF8PROC_CATEGORY_ND;
+    case U_DIGIT: return category == UTF8PROC_CATEGORY_ND || is_raised_digit(cp);
+    case U_NUMERIC: return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+    case U_SPACE: return is_space(cp, category);
+    case U_HIDDEN:
+        return cp != ' ' && (category == UTF8PROC_CATEGORY_CN || category >= UTF8PROC_CATEGORY_ZS);
+    case U_CLASS_COUNT: break;
     }
-    return low < tables[c].n && tables[c].at[low].first <= cp;
+    return false;
 }
 
 size_t unicode_space(struct str s)
@@ -109,45 +54,16 @@ size_t unicode_rstrip(struct str s)
     }
 }
 
-/* What the tables of one case make of cp; 0: they do not know it. */
-struct case_tables {
-    const struct mapping   *map;
-    const struct expansion *text;
-    size_t                  n_map, n_text;
-};
-
-static size_t mapped(const struct case_tables *t, uint32_t cp, char out[16])
-{
-    for (size_t i = 0; i < t->n_text; i++)
-        if (t->text[i].cp == cp) {
-            struct str s = str_of(t->text[i].text);
-            memcpy(out, s.p, s.n);
-            return s.n;
-        }
-    size_t low = 0, high = t->n_map;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (t->map[mid].last < cp)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    if (low == t->n_map || t->map[low].first > cp || (cp - t->map[low].first) % t->map[low].step)
-        return 0;
-    return utf8_encode((uint32_t)((int32_t)cp + t->map[low].delta), out);
-}
-
 size_t unicode_to(uint32_t cp, enum unicode_case c, char out[16])
 {
-    static const struct case_tables tables[] = {
-        {lower, lower_text, COUNT(lower), COUNT(lower_text)},
-        {upper, upper_text, COUNT(upper), COUNT(upper_text)},
-        {title, title_text, COUNT(title), COUNT(title_text)},
-    };
-    size_t n = mapped(&tables[c], cp, out);
-    if (n == 0 && c == U_TITLE)
-        n = mapped(&tables[U_UPPER], cp, out);
-    return n ? n : utf8_encode(cp, out);
+    static const char *const sharp_s[] = {[U_LOWER] = "\xC3\x9F", [U_UPPER] = "SS", [U_TITLE] = "Ss"};
+    if (cp == 0xDF) {
+        memcpy(out, sharp_s[c], 2);
+        return 2;
+    }
+    utf8proc_int32_t x = (utf8proc_int32_t)cp;
+    x = c == U_LOWER ? utf8proc_tolower(x) : c == U_UPPER ? utf8proc_toupper(x) : utf8proc_totitle(x);
+    return utf8_encode((uint32_t)x, out);
 }
 
 bool unicode_cased(uint32_t cp)

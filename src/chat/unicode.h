@@ -1,4 +1,5 @@
-/* unicode.h -- characters as Python's str methods see them.  The tables are in unicode.def. */
+/* unicode.h -- characters as Python's str methods see them, but for rarities: of the characters that become several in
+ * another case only the sharp s does, and Han numerals are not numeric. */
 #ifndef CHAT_UNICODE_H
 #define CHAT_UNICODE_H
 
