@@ -331,10 +331,10 @@ static void take_end(struct answer *a, const struct note *n)
 static void take_note(struct answer *a, const struct note *n)
 {
     struct choice *c = n->choice;
-    if (n->kind == EVENT_STARTED) {
-        c->n_cached = n->n_cached;
+    if (n->kind == EVENT_STARTED)
         c->started_ns = n->at_ns;
-    }
+    if (n->n_cached > c->n_cached)      /* what others read meanwhile is found after the start */
+        c->n_cached = n->n_cached;
     if (n->kind == EVENT_TOKEN)
         take_token(a, n);
     if (n->kind == EVENT_END)

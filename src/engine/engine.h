@@ -57,7 +57,8 @@ struct event {
     const struct drawn *drawn;      /* TOKEN: the id and its logprobs; the id that ends an answer comes here too */
     enum end_reason     reason;     /* END */
     const struct err   *err;        /* END_FAILED */
-    uint32_t n_prompt, n_cached, n_drawn;       /* STARTED and END: tokens; n_cached were not computed again */
+    uint32_t n_prompt, n_cached, n_drawn;       /* tokens so far; n_cached were not computed, and grow until the first */
+                                                /* is drawn: what others read meanwhile is found */
     uint64_t queued_ns, prefill_ns, decode_ns;  /* END: waiting, until the first token, from there to the end */
 };
 

@@ -38,13 +38,15 @@ static void put_back(struct engine *g, struct seq *s)
     g->count.n_preempted++;
 }
 
-/* Takes what the cache has of its next tokens. */
+/* Takes what the cache has of its next tokens.  Only what its prompt found counts, not what it finds again after it was
+ * put back: more would be found than was asked for. */
 static void match(struct engine *g, struct seq *s)
 {
     uint32_t n = seq_match(s, &g->kv);
+    if (s->put_back)
+        return;
     g->count.tokens_cached += n;
-    if (!s->put_back)
-        s->n_cached += n;
+    s->n_cached += n;
 }
 
 /* Room for the job's known tokens and one more, beside what the running still need for theirs and a block each to go on

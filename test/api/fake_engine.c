@@ -160,7 +160,7 @@ static bool say_end(struct live *l, enum end_reason reason, const struct err *e)
     return true;
 }
 
-static void say_token(struct live *l, int32_t token)
+static void say_token(const struct engine *g, struct live *l, int32_t token)
 {
     struct drawn d = {.token = token, .logprob = -0.5f};
     for (uint8_t k = 0; k + 1u < l->n_logprob; k++) {
@@ -168,7 +168,7 @@ static void say_token(struct live *l, int32_t token)
         d.top[k].logprob = -0.5f - (float)k;
         d.n_top++;
     }
-    struct event ev = {.kind = EVENT_TOKEN, .drawn = &d};
+    struct event ev = {.kind = EVENT_TOKEN, .drawn = &d, .n_cached = g->cached};
     l->drawn++;
     l->event(l->ctx, &ev);
 }
@@ -192,7 +192,7 @@ static bool advance(struct engine *g, struct live *l, bool *said)
     if (l->drawn >= l->tokens_max || l->at == l->script->n)
         return say_end(l, END_LENGTH, NULL);
     switch (line->kind) {
-    case FAKE_TOKEN: say_token(l, line->token); break;
+    case FAKE_TOKEN: say_token(g, l, line->token); break;
     case FAKE_TIMEOUT: return say_end(l, END_TIMEOUT, NULL);
     case FAKE_FAIL: err_set(&e, ERR_INTERNAL, "the backend gave up"); return say_end(l, END_FAILED, &e);
     case FAKE_AGAIN: l->at = 0; return false;

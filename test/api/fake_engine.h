@@ -26,7 +26,7 @@ void           fake_engine_free(struct engine *g);      /* no job may be alive *
 void           fake_add_script(struct engine *g, const struct fake_script *s);
 void           fake_refuse(struct engine *g, enum err_kind kind);      /* every submit; ERR_NONE: no more */
 void           fake_refuse_after(struct engine *g, unsigned n, enum err_kind kind);     /* n are taken first */
-void           fake_cached(struct engine *g, uint32_t n);              /* what STARTED says */
+void           fake_cached(struct engine *g, uint32_t n);              /* what STARTED and each token say */
 
 /* One event for each live job, in the order of submission: STARTED, then a token a step, then END.  False: there was
  * nothing to say. */

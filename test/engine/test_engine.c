@@ -637,6 +637,7 @@ static void test_put_back_and_resumed(void **state)
             assert_memory_equal(got[i], want, sizeof want);
         }
         assert_true(s.tokens_computed < 4 * 239 + s.n_preempted * 240);
+        assert_int_equal(s.tokens_cached, 0);
         engine_close(g);
     }
     fake_model_free(m);

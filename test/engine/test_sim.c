@@ -229,6 +229,7 @@ static void run_sim(const struct plan_of_sim *plan)
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
     assert_true(plan->no_cache ? s.tokens_cached == 0 : s.tokens_cached > s.tokens_drawn / 10);
+    assert_true(s.tokens_cached <= s.tokens_prompt);
     assert_true(plan->failures ? s.n_failed > 0 : s.n_failed == 0);
     if (x.g->ahead)
         assert_true(x.overlap > s.tokens_drawn / 2);
