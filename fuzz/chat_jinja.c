@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             check_runs(&r);
             rendered_drop(&r);
         } else
-            CHECK(e.kind == ERR_INVALID || e.kind == ERR_INTERNAL);
+            CHECK(e.kind == ERR_INVALID || e.kind == ERR_TOO_LARGE);
         template_free(t);
     } else
         CHECK(e.kind == ERR_INVALID);

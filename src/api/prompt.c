@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool encode(const struct tokenizer *t, const struct rendered *r, struct ids *out, struct err *e)
@@ -18,6 +19,15 @@ static bool encode(const struct tokenizer *t, const struct rendered *r, struct i
     return ok && (out->n > 0 || err_param(e, "messages", "the chat template makes an empty prompt of these messages"));
 }
 
+/* A render over a limit is told as the messages' doing: with fewer of them the same template passes. */
+static bool render_failed(struct err *e)
+{
+    if (e->kind != ERR_TOO_LARGE)
+        return err_in(e, "chat template");
+    snprintf(e->param, sizeof e->param, "messages");
+    return err_in(e, "the messages make too much work for the chat template");
+}
+
 bool prompt_chat(const struct prompter *p, json request, struct ids *out, struct err *e)
 {
     struct chat_words     words = {p->bos, p->eos};
@@ -29,7 +39,7 @@ bool prompt_chat(const struct prompter *p, json request, struct ids *out, struct
     bool ok = chat_body_values(request, &words, &text, &in, e) && json_parse(&values, buf_view(&text), e);
     if (ok) {
         in.values = json_root(values);
-        ok = template_render(p->template, &in, &rendered, e) || err_in(e, "chat template");
+        ok = template_render(p->template, &in, &rendered, e) || render_failed(e);
     }
     ok = ok && encode(p->tokenizer, &rendered, out, e);
     rendered_drop(&rendered);

@@ -18,7 +18,8 @@ struct prompter {
 };
 
 /* Appends the ids of the request's "messages" as its other fields (chat_template_kwargs, enable_thinking, …) have the
- * template render them.  Only the template's own words may be special tokens.  ERR_INVALID names the message at fault. */
+ * template render them.  Only the template's own words may be special tokens.  ERR_INVALID names the message at fault;
+ * ERR_TOO_LARGE: they make more than a render may do. */
 MUST_USE bool prompt_chat(const struct prompter *p, json request, struct ids *out, struct err *e);
 
 #ifdef __cplusplus

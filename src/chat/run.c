@@ -31,7 +31,7 @@ bool run_fail(struct run *r, const char *fmt, ...)
 
 bool run_limit(struct run *r, const char *what)
 {
-    return err_set(r->err, ERR_INTERNAL, "line %u: the template %s", r->line, what);
+    return err_set(r->err, ERR_TOO_LARGE, "line %u: the template %s", r->line, what);
 }
 
 bool run_work(struct run *r, size_t bytes)

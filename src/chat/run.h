@@ -44,7 +44,7 @@ struct run {
 
 /* The template is wrong for these values: "line N: …", ERR_INVALID. */
 bool run_fail(struct run *r, const char *fmt, ...) PRINTF(2, 3);
-/* A limit was hit: ERR_INTERNAL. */
+/* A limit was hit: ERR_TOO_LARGE. */
 bool run_limit(struct run *r, const char *what);
 
 MUST_USE bool run_step(struct run *r);                          /* one step of the budget */

@@ -46,7 +46,7 @@ struct rendered {
 void rendered_drop(struct rendered *r);
 
 /* ERR_INVALID: the template refused with raise_exception (its words are the text), or a value has the wrong type, with
- * the line; ERR_INTERNAL: a limit was hit. */
+ * the line; ERR_TOO_LARGE: a limit was hit: the values are too many for this template, or it spins. */
 MUST_USE bool template_render(const struct template *t, const struct template_input *in, struct rendered *out,
                               struct err *e);
 

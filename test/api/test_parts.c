@@ -1,6 +1,7 @@
 /* The parts by themselves: stop strings against a plain search, routes, keys. */
 #include "api/auth.h"
 #include "api/choice.h"
+#include "api/prompt.h"
 #include "api/stop.h"
 #include "rig.h"
 
@@ -171,12 +172,36 @@ static void keys_open(void **state)
     auth_free(none);
 }
 
+/* Clients try a 500 again, and a long chat would fail again. */
+static void messages_over_a_limit_are_too_large(void **state)
+{
+    (void)state;
+    struct prompter  p = {0};
+    struct template *t;
+    struct json_doc *d;
+    struct ids       ids = {0};
+    struct err       e;
+    assert_true(template_new(&t, STR("{% for m in messages %}{% for i in range(100000) %}{% for k in range(1000) %}"
+                                     "{% endfor %}{% endfor %}{% endfor %}"), &e));
+    assert_true(json_parse(&d, STR("{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"), &e));
+    p.template = t;
+    assert_false(prompt_chat(&p, json_root(d), &ids, &e));
+    assert_int_equal(e.kind, ERR_TOO_LARGE);
+    assert_string_equal(e.param, "messages");
+    assert_string_equal(e.text, "the messages make too much work for the chat template: "
+                                "line 1: the template takes too many steps");
+    json_free(d);
+    template_free(t);
+    ids_drop(&ids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stops_do_not_depend_on_the_cuts), cmocka_unit_test(only_a_beginning_is_held),
         cmocka_unit_test(routes_are_found),                cmocka_unit_test(long_paths_are_answered),
         cmocka_unit_test(keys_open),
+        cmocka_unit_test(messages_over_a_limit_are_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ static void limit(const char *source, const struct template_limits *limits, cons
     struct rendering r = chat_render(source, "{\"l\": [1, 2, 3]}", limits);
     if (r.ok)
         fail_msg("%s is rendered", source);
-    if (r.err.kind != ERR_INTERNAL || str_find(str_of(r.err.text), str_of(words)) == STR_NONE)
+    if (r.err.kind != ERR_TOO_LARGE || str_find(str_of(r.err.text), str_of(words)) == STR_NONE)
         fail_msg("%s fails with: %s", source, r.err.text);
 }
 
@@ -160,7 +160,7 @@ static void sources(void **state)
     source = nested("", "{{ 1", "+1", 20000);
     char *sum = nested("", source, " }}", 1);
     r = chat_render(sum, "{}", NULL);
-    assert_int_equal(r.err.kind, ERR_INTERNAL);
+    assert_int_equal(r.err.kind, ERR_TOO_LARGE);
     free(sum);
     free(source);
     source = nested("x", "", "", 1100000);
