@@ -140,8 +140,6 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
     if (strcmp(how, "fast") != 0 && strcmp(how, "exact") != 0)
         return err_param(e, "precision", "--precision is fast or exact, not \"%s\"", how);
     out->backend.precision = strcmp(how, "exact") == 0 ? PRECISION_EXACT : PRECISION_FAST;
-    if (o->parallel.v > 1024 || o->threads.v > 1024 || o->ctx.v > (1u << 30) || o->queue.v > 1000000)
-        return err_set(e, ERR_INVALID, "--parallel and --threads go up to 1024, --queue to 1000000, --ctx to 2^30");
     return true;
 }
 

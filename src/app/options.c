@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,12 @@ static const struct row {
     const char *name, *arg, *help;
     enum kind   kind;
     unsigned    commands;
+    double      least, most;
     size_t      value, given;       /* offsets in struct options */
 } rows[] = {
-#define OPTION(field, name, kind, arg, commands, help) \
-    {name, arg, help, KIND_##kind, commands, offsetof(struct options, field), offsetof(struct options, given.field)},
+#define OPTION(field, name, kind, arg, least, most, commands, help) \
+    {name, arg, help, KIND_##kind, commands, least, most, \
+     offsetof(struct options, field), offsetof(struct options, given.field)},
 #include "app/options.def"
 #undef OPTION
 };
@@ -58,47 +61,93 @@ static void help_command(enum command c)
     puts("  --help                 this text");
 }
 
+static const char units[] = "kmgt";
+
 /* 4096, 512m, 1.5g; k, m, g, t count in 1024s. */
-static bool bytes_of(const char *text, uint64_t *out)
+static bool bytes_of(const char *text, double *out)
 {
-    static const char units[] = "kmgt";
-    size_t            n = strlen(text);
-    double            v, scale = 1;
-    const char       *unit = n ? strchr(units, text[n - 1] | 0x20) : NULL;
+    size_t      n = strlen(text);
+    double      scale = 1;
+    const char *unit = n ? strchr(units, text[n - 1] | 0x20) : NULL;
     if (unit && *unit) {
         n--;
         for (const char *u = units; u <= unit; u++)
             scale *= 1024;
     }
-    if (!str_f64((struct str){text, n}, &v) || v < 0 || v * scale > 9e18)
+    if (!str_f64((struct str){text, n}, out))
         return false;
-    *out = (uint64_t)(v * scale);
+    *out *= scale;
     return true;
+}
+
+/* A limit as one would type it. */
+static const char *limit_text(const struct row *r, double limit, char out[static 32])
+{
+    int unit = 0;
+    for (; r->kind == KIND_BYTES && unit < 4 && fmod(limit, 1024) == 0; unit++)
+        limit /= 1024;
+    snprintf(out, 32, "%.10g%.*s", limit, unit > 0, unit ? &units[unit - 1] : "");
+    return out;
+}
+
+static bool in_range(const struct row *r, double v, const char *text, struct err *e)
+{
+    char least[32], most[32];
+    return (v >= r->least && v <= r->most) ||
+           err_param(e, r->name, "--%s goes from %s to %s, not %s", r->name, limit_text(r, r->least, least),
+                     limit_text(r, r->most, most), text);
+}
+
+static bool fits(const struct row *r, const char *text, struct err *e)
+{
+    double n = (double)strlen(text);
+    if (n < r->least)
+        return err_param(e, r->name, "--%s may not be empty", r->name);
+    return n <= r->most || err_param(e, r->name, "--%s takes %.0f bytes, not %.0f", r->name, r->most, n);
+}
+
+static bool set_number(void *at, const struct row *r, const char *text, struct err *e)
+{
+    uint64_t count;
+    double   v;
+    switch (r->kind) {
+    case KIND_COUNT:
+        if (!str_u64(str_of(text), &count))
+            return err_param(e, r->name, "--%s wants a whole number, not \"%s\"", r->name, text);
+        ((struct option_COUNT *)at)->v = count;
+        return in_range(r, (double)count, text, e);
+    case KIND_BYTES:
+        if (!bytes_of(text, &v))
+            return err_param(e, r->name, "--%s wants a size as 8g or 512m, not \"%s\"", r->name, text);
+        if (!in_range(r, v, text, e))
+            return false;
+        ((struct option_BYTES *)at)->v = (uint64_t)v;
+        return true;
+    default:
+        if (!str_f64(str_of(text), &v))
+            return err_param(e, r->name, "--%s wants a number, not \"%s\"", r->name, text);
+        ((struct option_NUMBER *)at)->v = v;
+        return in_range(r, v, text, e);
+    }
 }
 
 static bool set_value(struct options *o, const struct row *r, const char *text, struct err *e)
 {
-    char *at = (char *)o + r->value;
+    void *at = (char *)o + r->value;
     *(bool *)((char *)o + r->given) = true;
     switch (r->kind) {
-    case KIND_TEXT: ((struct option_TEXT *)(void *)at)->v = text; return true;
-    case KIND_FLAG: ((struct option_FLAG *)(void *)at)->v = true; return true;
+    case KIND_FLAG: ((struct option_FLAG *)at)->v = true; return true;
+    case KIND_TEXT: ((struct option_TEXT *)at)->v = text; return fits(r, text, e);
     case KIND_COUNT:
-        return str_u64(str_of(text), &((struct option_COUNT *)(void *)at)->v) ||
-               err_param(e, r->name, "--%s wants a whole number, not \"%s\"", r->name, text);
     case KIND_BYTES:
-        return bytes_of(text, &((struct option_BYTES *)(void *)at)->v) ||
-               err_param(e, r->name, "--%s wants a size as 8g or 512m, not \"%s\"", r->name, text);
-    case KIND_NUMBER:
-        return str_f64(str_of(text), &((struct option_NUMBER *)(void *)at)->v) ||
-               err_param(e, r->name, "--%s wants a number, not \"%s\"", r->name, text);
+    case KIND_NUMBER: return set_number(at, r, text, e);
     case KIND_TEXTS: break;
     }
-    struct option_TEXTS *list = (void *)at;
+    struct option_TEXTS *list = at;
     if (list->n == OPTION_TEXTS_MAX)
         return err_param(e, r->name, "--%s may be given at most %d times", r->name, OPTION_TEXTS_MAX);
     list->v[list->n++] = text;
-    return true;
+    return fits(r, text, e);
 }
 
 static bool find_command(const char *name, enum command *out)
@@ -131,6 +180,8 @@ static bool take_arguments(struct options *o, int argc, char **argv, struct err 
     if (n > commands[o->command].most)
         return err_set(e, ERR_INVALID, "\"%s\" is one argument too many for hearth %s (quote texts with spaces)",
                        argv[optind + commands[o->command].most], commands[o->command].name);
+    if (!*argv[optind])
+        return err_set(e, ERR_INVALID, "MODEL may not be empty; hearth %s --help says more", commands[o->command].name);
     for (int i = 0; i < n; i++)
         o->arg[i] = argv[optind + i];
     return true;

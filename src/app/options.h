@@ -27,11 +27,11 @@ struct options {
     enum command command;
     const char  *arg[2];            /* positional arguments; NULL when absent */
     struct {
-#define OPTION(field, name, kind, arg, commands, help) bool field;
+#define OPTION(field, name, kind, arg, least, most, commands, help) bool field;
 #include "app/options.def"
 #undef OPTION
     } given;
-#define OPTION(field, name, kind, arg, commands, help) struct option_##kind field;
+#define OPTION(field, name, kind, arg, least, most, commands, help) struct option_##kind field;
 #include "app/options.def"
 #undef OPTION
 };

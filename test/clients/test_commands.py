@@ -55,6 +55,28 @@ class Commands(unittest.TestCase):
             short.flush()
             self.fails(1, "gguf", "inspect", short.name)
 
+    def test_numbers_have_a_range(self):
+        for command, option, least, most in (
+                ("serve", "connections", "1", "100000"), ("serve", "body", "1k", "1g"), ("serve", "port", "0", "65535"),
+                ("serve", "timeout", "1", "604800"), ("serve", "queue", "1", "1000000"), ("serve", "parallel", "1", "1024"),
+                ("serve", "memory", "1m", "1024t"), ("run", "tokens", "1", "1073741824"), ("run", "threads", "1", "1024"),
+                ("run", "ctx", "1", "1073741824"), ("run", "temperature", "0", "100"), ("bench", "prompt", "1", "1073741824"),
+                ("bench", "decode", "1", "1073741824"), ("bench", "rounds", "1", "99")):
+            wrong = ["4294967296", "4294967297"] if option != "memory" else ["9999999t"]
+            for value in wrong + (["0"] if least != "0" else []):
+                self.fails(2, f"--{option} goes from {least} to {most}, not {value}$", command, MODEL, f"--{option}", value)
+        self.fails(2, "--body wants a size", "serve", MODEL, "--body", "big")
+        self.fails(2, "--body goes from 1k", "serve", MODEL, "--body=-1")
+        self.fails(2, "whole number", "serve", MODEL, "--connections", "99999999999999999999")
+        self.fails(2, "--temperature goes from", "run", MODEL, "--temperature", "inf")
+        self.fails(2, "--temperature wants", "run", MODEL, "--temperature", "nan")
+
+    def test_empty_texts_are_refused(self):
+        for option in ("name", "host", "cors", "api-key", "backend", "log"):
+            self.fails(2, f"--{option} may not be empty", "serve", MODEL, f"--{option}", "")
+        self.fails(2, "--name takes 255 bytes, not 256", "serve", MODEL, "--name", "x" * 256)
+        self.fails(2, "MODEL may not be empty", "inspect", "")
+
 
 if __name__ == "__main__":
     unittest.main()
