@@ -58,7 +58,8 @@ static void help_command(enum command c)
         snprintf(left, sizeof left, "--%s %s", rows[i].name, rows[i].arg);
         printf("  %-22s %s\n", left, rows[i].help);
     }
-    puts("  --help                 this text");
+    puts("  --help                 this text\n"
+         "  --version              the version of hearth");
 }
 
 static const char units[] = "kmgt";
@@ -160,7 +161,7 @@ static bool find_command(const char *name, enum command *out)
     return false;
 }
 
-static void fill_long_options(enum command c, struct option out[static N_ROWS + 2])
+static void fill_long_options(enum command c, struct option out[static N_ROWS + 3])
 {
     int n = 0;
     for (int i = 0; i < N_ROWS; i++)
@@ -168,6 +169,7 @@ static void fill_long_options(enum command c, struct option out[static N_ROWS + 
             out[n++] = (struct option){rows[i].name, rows[i].kind == KIND_FLAG ? no_argument : required_argument, NULL,
                                        FIRST + i};
     out[n++] = (struct option){"help", no_argument, NULL, HELP};
+    out[n++] = (struct option){"version", no_argument, NULL, VERSION};
     out[n] = (struct option){0};
 }
 
@@ -195,7 +197,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         help_all();
         return OPTIONS_DONE;
     }
-    if (strcmp(first, "--version") == 0) {
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
         puts("hearth " HEARTH_VERSION);
         return OPTIONS_DONE;
     }
@@ -203,7 +205,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         err_set(e, ERR_INVALID, "there is no command \"%s\"; hearth --help lists them", first);
         return OPTIONS_WRONG;
     }
-    struct option table[N_ROWS + 2];
+    struct option table[N_ROWS + 3];
     fill_long_options(o->command, table);
     opterr = 0;
     optind = 2;

@@ -20,7 +20,11 @@ class Commands(unittest.TestCase):
         for command in ("serve", "run", "inspect", "bench"):
             self.assertIn(command, text)
             self.assertIn("--help", hearth(command, "--help").stdout)
-        self.assertRegex(hearth("--version").stdout, r"^hearth \d+\.\d+\.\d+\n$")
+        version = hearth("--version").stdout
+        self.assertRegex(version, r"^hearth \d+\.\d+\.\d+\n$")
+        for command in ("serve", "run", "inspect", "bench"):
+            self.assertEqual(hearth(command, "--version").stdout, version)
+            self.assertEqual(hearth(command, MODEL, "--version").stdout, version)
 
     def test_run(self):
         done = hearth("run", MODEL, "What is the capital of France? Answer in one sentence.", "--temperature", "0", "--tokens", "40", "--memory", "1g")
