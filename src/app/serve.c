@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "http/server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,9 +42,16 @@ static bool log_level(const struct options *o, enum log_level *out, struct err *
     return err_param(e, "log", "--log is error, warn, info or debug, not \"%s\"", o->log.v);
 }
 
+/* Only what is surely this machine alone: another name, or an odd spelling of an address, needs a key. */
 static bool is_loopback(const char *host)
 {
-    return !host || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+    struct in_addr  v4;
+    struct in6_addr v6;
+    if (!host || strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 static bool check_options(const struct options *o, struct err *e)
@@ -102,8 +111,9 @@ static void say_ready(const struct serving *s, const struct options *o)
     buf_printf(&text, "%s on %s\n", s->name, o->given.backend ? o->backend.v : backend_at(0)->name);
     show_plan(engine_plan(s->engine), &text);
     const char *host = o->host.v ? o->host.v : "127.0.0.1";
-    buf_printf(&text, "listening on http://%s:%u  (OpenAI clients: base_url=http://%s:%u/v1)\n", host,
-               server_port(s->server), host, server_port(s->server));
+    char        url[300];
+    snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, server_port(s->server));
+    buf_printf(&text, "listening on %s  (OpenAI clients: base_url=%s/v1)\n", url, url);
     fputs(text.p, stderr);
     buf_drop(&text);
 }

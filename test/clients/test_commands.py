@@ -1,11 +1,19 @@
 """The other commands, as a newcomer types them, and what they say when something is wrong."""
-import json, os, subprocess, tempfile, unittest
+import contextlib, json, os, re, signal, socket, subprocess, tempfile, unittest, urllib.request
 
 HEARTH, MODEL, PORT = os.environ["HEARTH"], os.environ["HEARTH_MODEL"], os.environ["HEARTH_PORT"]
 
 
 def hearth(*arguments, **options):
     return subprocess.run([HEARTH, *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+def is_here(address):
+    """Whether the machine has this address: not all have IPv6, or more than one of 127.0.0.0/8."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
+        s.bind((address, 0))
+        return True
+    return False
 
 
 class Commands(unittest.TestCase):
@@ -80,6 +88,28 @@ class Commands(unittest.TestCase):
             self.fails(2, f"--{option} may not be empty", "serve", MODEL, f"--{option}", "")
         self.fails(2, "--name takes 255 bytes, not 256", "serve", MODEL, "--name", "x" * 256)
         self.fails(2, "MODEL may not be empty", "inspect", "")
+
+    def test_only_this_machine_needs_no_key(self):
+        for host in ("127.evil.example", "127.1", "::", "::ffff:10.0.0.1", "128.0.0.1", "localhost.example", "fe80::1"):
+            self.fails(1, "--api-key", "serve", MODEL, "--host", host)
+        for host in ("127.0.0.1", "127.0.0.2", "localhost", "::1", "0:0::1"):
+            if host != "localhost" and not is_here(host):
+                continue
+            shown = f"[{host}]" if ":" in host else host
+            with self.subTest(host=host), subprocess.Popen(
+                    [HEARTH, "serve", MODEL, "--host", host, "--port", "0", "--memory", "1g", "--ctx", "1024"],
+                    stderr=subprocess.PIPE, text=True) as server:
+                try:
+                    line = next((line for line in server.stderr if "listening" in line), "")
+                    url = re.search(r"http://\S+:[1-9]\d*(?= )", line)
+                    self.assertIsNotNone(url, line)
+                    self.assertTrue(url[0].startswith(f"http://{shown}:"), line)
+                    with urllib.request.urlopen(url[0] + "/health", timeout=10) as answer:
+                        self.assertEqual(answer.status, 200)
+                finally:
+                    server.send_signal(signal.SIGTERM)
+                    server.communicate(timeout=60)
+                self.assertEqual(server.returncode, 0)
 
 
 if __name__ == "__main__":
