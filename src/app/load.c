@@ -12,13 +12,14 @@
 static bool open_tokenizer(struct loaded *l, struct err *e)
 {
     const struct gguf *g = checkpoint_gguf(l->checkpoint);
+    const char        *path = checkpoint_path(l->checkpoint);
     if (g)
-        return vocab_from_gguf(&l->tokenizer, g, e);
+        return vocab_from_gguf(&l->tokenizer, g, e) || err_in(e, "%s", path);
     size_t n;
     char  *text = checkpoint_text(l->checkpoint, "tokenizer.json", &n);
     if (!text)
-        return err_set(e, ERR_NOT_FOUND, "%s has no tokenizer.json", checkpoint_path(l->checkpoint));
-    bool ok = tokenizer_from_json(&l->tokenizer, (struct str){text, n}, e) || err_in(e, "tokenizer.json");
+        return err_set(e, ERR_NOT_FOUND, "%s has no tokenizer.json", path);
+    bool ok = tokenizer_from_json(&l->tokenizer, (struct str){text, n}, e) || err_in(e, "%s", path);
     free(text);
     return ok;
 }

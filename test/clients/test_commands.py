@@ -1,7 +1,8 @@
 """The other commands, as a newcomer types them, and what they say when something is wrong."""
-import contextlib, json, os, re, signal, socket, subprocess, tempfile, unittest, urllib.request
+import contextlib, json, os, pathlib, re, shutil, signal, socket, subprocess, tempfile, unittest, urllib.request
 
 HEARTH, MODEL, PORT = os.environ["HEARTH"], os.environ["HEARTH_MODEL"], os.environ["HEARTH_PORT"]
+TINY = pathlib.Path(__file__).resolve().parents[1] / "fixtures/tiny/llama3"
 
 
 def hearth(*arguments, **options):
@@ -110,6 +111,18 @@ class Commands(unittest.TestCase):
                     server.send_signal(signal.SIGTERM)
                     server.communicate(timeout=60)
                 self.assertEqual(server.returncode, 0)
+
+    def test_a_broken_tokenizer_names_its_place_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = pathlib.Path(folder)
+            shutil.copytree(TINY, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("golden"))
+            (place / "tokenizer.json").write_text('{"model": {"type": "Magic"}}')
+            self.fails(1, f"^hearth: {folder}: tokenizer.json: (?!tokenizer.json).*Magic", "inspect", folder)
+            (place / "tokenizer.json").unlink()
+            self.fails(1, f"^hearth: {folder} has no tokenizer.json", "inspect", folder)
+            bare = place / "bare.gguf"
+            bare.write_bytes(pathlib.Path(MODEL).read_bytes().replace(b"tokenizer.ggml.tokens", b"tokenizer.ggml.tokenz", 1))
+            self.fails(1, f"^hearth: {bare}: .*no tokenizer", "inspect", str(bare))
 
 
 if __name__ == "__main__":
