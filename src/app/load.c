@@ -3,11 +3,27 @@
 
 #include "app/show.h"
 #include "app/vocab_gguf.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Puts what to try after the text already there; returns false. */
+static bool add_hint(struct err *e, const char *hint)
+{
+    size_t n = strlen(e->text);
+    snprintf(e->text + n, sizeof e->text - n, "%s", hint);
+    return false;
+}
+
+static bool open_checkpoint(struct checkpoint **out, const char *path, struct err *e)
+{
+    return checkpoint_open(out, path, e) || (file_kind(path) == FILE_NONE &&
+           add_hint(e, "; MODEL is a .gguf file or a folder with config.json (scripts/fetch-model prints the path of a "
+                       "small one)"));
+}
 
 static bool open_tokenizer(struct loaded *l, struct err *e)
 {
@@ -94,7 +110,7 @@ static void read_defaults(struct loaded *l)
 bool load_open(struct loaded *out, const char *path, struct err *e)
 {
     struct loaded l = {0};
-    bool ok = checkpoint_open(&l.checkpoint, path, e) && model_open(&l.model, l.checkpoint, e) &&
+    bool ok = open_checkpoint(&l.checkpoint, path, e) && model_open(&l.model, l.checkpoint, e) &&
               open_tokenizer(&l, e) && open_template(&l, e);
     if (ok && tokenizer_len(l.tokenizer) > l.model->info.n_vocab)
         ok = err_set(e, ERR_CORRUPT, "%s: the tokenizer has %zu ids, the model only %u", path, tokenizer_len(l.tokenizer),
@@ -149,10 +165,7 @@ bool load_engine(const struct loaded *l, struct engine_opts *o, struct engine **
     o->progress = show_progress;
     if (engine_open(out, l->model, o, e))
         return true;
-    size_t n = strlen(e->text);
-    if (e->kind == ERR_MEMORY)
-        snprintf(e->text + n, sizeof e->text - n, " (--memory, --ctx, --parallel)");
-    return false;
+    return e->kind == ERR_MEMORY && add_hint(e, " (--memory, --ctx, --parallel)");
 }
 
 char *load_name(const char *path)

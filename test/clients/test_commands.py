@@ -58,7 +58,7 @@ class Commands(unittest.TestCase):
         self.fails(2, "MODEL", "serve")
         self.fails(2, "whole number", "serve", MODEL, "--port", "http")
         self.fails(2, "no option", "serve", MODEL, "--colour")
-        self.fails(1, "No such file", "run", "/no/such.gguf", "x")
+        self.fails(1, "/no/such.gguf: No such file or directory; MODEL is .*scripts/fetch-model", "run", "/no/such.gguf", "x")
         self.fails(1, "api-key", "serve", MODEL, "--host", "0.0.0.0")
         self.fails(1, f"{PORT}.*--port", "serve", MODEL, "--port", PORT, "--memory", "1g")
         self.fails(1, "(?s)memory.*--memory|table", "serve", MODEL, "--memory", "10m")
