@@ -170,19 +170,28 @@ static bool print_kernels(const struct loaded *l, struct engine *g, const struct
     return true;
 }
 
+/* Before anything is printed or measured. */
+static bool lengths_fit(uint32_t context, const struct measure *m, struct err *e)
+{
+    return m->prompt + m->decode <= context ||
+           err_param(e, "prompt", "a prompt of %u tokens and %u drawn are over the context of %u (--prompt, --decode, --ctx)",
+                     m->prompt, m->decode, context);
+}
+
 static bool run_table(const struct loaded *l, struct engine *g, const struct options *o, struct err *e)
 {
     static const unsigned streams[] = {1, 4, 8, 16};
-    struct measure        m[4];
+    struct measure        m[4], one = {.prompt = o->given.prompt ? (unsigned)o->prompt.v : 512,
+                                       .decode = o->given.decode ? (unsigned)o->decode.v : 64};
     unsigned              rounds = o->given.rounds ? (unsigned)o->rounds.v : 3, n = 0;
-    bool                  ok = true;
-    if (!o->json.v)
+    bool                  ok = lengths_fit(engine_plan(g)->context_max, &one, e);
+    if (ok && !o->json.v)
         printf("%8s %10s %10s %16s %16s %14s\n", "streams", "prompt", "drawn", "prefill tok/s", "decode tok/s", "first token ms");
     for (unsigned i = 0; ok && i < 4; i++) {
         if (o->given.parallel && streams[i] > o->parallel.v)
             break;
-        m[i] = (struct measure){.streams = streams[i], .prompt = o->given.prompt ? (unsigned)o->prompt.v : 512,
-                                .decode = o->given.decode ? (unsigned)o->decode.v : 64};
+        m[i] = one;
+        m[i].streams = streams[i];
         ok = measure_rounds(g, l->model->info.n_vocab, &m[i], rounds, e);
         n++;
         if (ok && !o->json.v) {

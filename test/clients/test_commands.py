@@ -52,6 +52,12 @@ class Commands(unittest.TestCase):
         self.assertEqual([row["streams"] for row in rows], [1, 4, 8, 16])
         kernels = hearth("bench", MODEL, "--kernels", "--memory", "1g").stdout
         self.assertIn("linear", kernels)
+        for options in (["--prompt", "250", "--decode", "7"], ["--prompt", "1073741824", "--decode", "1073741824"], []):
+            done = hearth("bench", MODEL, "--memory", "1g", "--ctx", "256", *options)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, "over the context of 256 .*--prompt")
+        fits = hearth("bench", MODEL, "--memory", "1g", "--ctx", "256", "--prompt", "250", "--decode", "6", "--rounds", "1", "--parallel", "1")
+        self.assertEqual((fits.returncode, fits.stdout.count("\n")), (0, 2), fits.stderr)
 
     def test_errors_say_what_next(self):
         self.fails(2, "no command", "srve")
