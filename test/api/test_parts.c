@@ -188,8 +188,7 @@ static void messages_over_a_limit_are_too_large(void **state)
     assert_false(prompt_chat(&p, json_root(d), &ids, &e));
     assert_int_equal(e.kind, ERR_TOO_LARGE);
     assert_string_equal(e.param, "messages");
-    assert_string_equal(e.text, "the messages make too much work for the chat template: "
-                                "line 1: the template takes too many steps");
+    assert_true(str_starts(str_of(e.text), STR("the messages make too much work for the chat template: line 1: ")));
     json_free(d);
     template_free(t);
     ids_drop(&ids);
