@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         arena_init(&arena, 0);
         if (fields_check(json_root(d), (enum fields_where)where, &ignored, &e)) {
             CHECK(!ignored.p || (!strchr(ignored.p, '\r') && !strchr(ignored.p, '\n')));
-            if (wish_read(&wish, json_root(d), &limits, &arena, &e))
+            struct fields f = {json_root(d), (enum fields_where)where};
+            if (wish_read(&wish, &f, &limits, &arena, &e))
                 check_wish(&wish, &limits);
             if (where == FIELDS_CHAT)
                 check_values(json_root(d));

@@ -55,8 +55,8 @@ bool asked_read(struct asked *q, enum fields_where where, struct json_doc **doc,
         !fields_check(json_root(*doc), where, &c->ignored, e))
         return false;
     log_ignored(c);
-    json root = json_root(*doc);
-    return api_is_model(c->api, json_str(fields_get(root, "model")), e) && wish_read(&q->wish, root, &l, &q->arena, e);
+    struct fields f = {json_root(*doc), where};
+    return api_is_model(c->api, json_str(fields_at(&f, "model")), e) && wish_read(&q->wish, &f, &l, &q->arena, e);
 }
 
 void asked_drop(struct asked *q)

@@ -35,6 +35,11 @@ json fields_get(json request, const char *name)
     return json_type(v) == JSON_NULL ? NULL : v;
 }
 
+json fields_at(const struct fields *q, const char *name)
+{
+    return find(str_of(name), q->where) ? fields_get(q->request, name) : NULL;
+}
+
 static bool fits(json v, unsigned types)
 {
     int64_t whole;

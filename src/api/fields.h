@@ -16,4 +16,12 @@ MUST_USE bool fields_check(json request, enum fields_where where, struct buf *ig
 /* The field, or NULL when it is absent or null. */
 json fields_get(json request, const char *name);
 
+/* A request as its endpoint reads it: fields that the endpoint does not know are absent. */
+struct fields {
+    json             request;
+    enum fields_where where;
+};
+
+json fields_at(const struct fields *q, const char *name);
+
 #endif

@@ -15,9 +15,9 @@ struct range {
 };
 
 /* Leaves *out alone where the field is absent. */
-static bool read_num(json request, const struct range *r, double *out, struct err *e)
+static bool read_num(const struct fields *q, const struct range *r, double *out, struct err *e)
 {
-    json v = fields_get(request, r->name);
+    json v = fields_at(q, r->name);
     if (!v)
         return true;
     double d = json_num_or(v, 0);
@@ -27,19 +27,19 @@ static bool read_num(json request, const struct range *r, double *out, struct er
     return true;
 }
 
-static bool read_float(json request, const struct range *r, float *out, struct err *e)
+static bool read_float(const struct fields *q, const struct range *r, float *out, struct err *e)
 {
     double d = (double)*out;
-    if (!read_num(request, r, &d, e))
+    if (!read_num(q, r, &d, e))
         return false;
     *out = (float)d;
     return true;
 }
 
 /* A whole number that does not fit 64 bits is out of any range. */
-static bool read_u32(json request, const struct range *r, uint32_t *out, struct err *e)
+static bool read_u32(const struct fields *q, const struct range *r, uint32_t *out, struct err *e)
 {
-    json v = fields_get(request, r->name);
+    json v = fields_at(q, r->name);
     if (!v)
         return true;
     int64_t i;
@@ -51,7 +51,7 @@ static bool read_u32(json request, const struct range *r, uint32_t *out, struct 
     return true;
 }
 
-static bool read_draw(struct draw *d, json q, struct err *e)
+static bool read_draw(struct draw *d, const struct fields *q, struct err *e)
 {
     static const struct range temperature = {"temperature", 0, 100, "between 0 and 100"};
     static const struct range top_p = {"top_p", FLT_MIN, 1, "above 0 and at most 1"};
@@ -59,7 +59,7 @@ static bool read_draw(struct draw *d, json q, struct err *e)
     static const struct range presence = {"presence_penalty", -2, 2, "between -2 and 2"};
     static const struct range frequency = {"frequency_penalty", -2, 2, "between -2 and 2"};
     static const struct range repeat = {"repetition_penalty", 0.001, 100, "between 0.001 and 100"};
-    json    v = fields_get(q, "top_k");
+    json    v = fields_at(q, "top_k");
     int64_t k = d->top_k;
     if (v && (!json_i64(v, &k) || k < -1 || k > INT32_MAX))
         return err_param(e, "top_k", "top_k must be between 0 and %d, or -1 for all", INT32_MAX);
@@ -70,9 +70,9 @@ static bool read_draw(struct draw *d, json q, struct err *e)
 }
 
 /* Any 64-bit number is a seed, signed or not. */
-static bool read_seed(struct draw *d, json q, struct err *e)
+static bool read_seed(struct draw *d, const struct fields *q, struct err *e)
 {
-    json     v = fields_get(q, "seed");
+    json     v = fields_at(q, "seed");
     int64_t  i;
     uint64_t u;
     if (!v)
@@ -86,10 +86,10 @@ static bool read_seed(struct draw *d, json q, struct err *e)
     return true;
 }
 
-static bool read_bias(struct draw *d, json q, const struct wish_limits *l, struct arena *a, struct err *e)
+static bool read_bias(struct draw *d, const struct fields *q, const struct wish_limits *l, struct arena *a, struct err *e)
 {
     static const struct range add = {"", -100, 100, "between -100 and 100"};
-    json   map = fields_get(q, "logit_bias");
+    json   map = fields_at(q, "logit_bias");
     size_t n = json_len(map);
     if (n == 0)
         return true;
@@ -123,9 +123,9 @@ static bool add_stop(struct wish *w, json v, struct arena *a, struct err *e)
     return true;
 }
 
-static bool read_stop(struct wish *w, json q, struct arena *a, struct err *e)
+static bool read_stop(struct wish *w, const struct fields *q, struct arena *a, struct err *e)
 {
-    json v = fields_get(q, "stop");
+    json v = fields_at(q, "stop");
     if (json_type(v) == JSON_STRING)
         return add_stop(w, v, a, e);
     for (struct json_iter it = json_iter(v); json_next(&it);)
@@ -134,9 +134,9 @@ static bool read_stop(struct wish *w, json q, struct arena *a, struct err *e)
     return true;
 }
 
-static bool read_stop_ids(struct wish *w, json q, const struct wish_limits *l, struct arena *a, struct err *e)
+static bool read_stop_ids(struct wish *w, const struct fields *q, const struct wish_limits *l, struct arena *a, struct err *e)
 {
-    json   list = fields_get(q, "stop_token_ids");
+    json   list = fields_at(q, "stop_token_ids");
     size_t n = json_len(list);
     if (n > STOP_ID_MAX)
         return err_param(e, "stop_token_ids", "stop_token_ids may hold at most %d ids", STOP_ID_MAX);
@@ -152,11 +152,11 @@ static bool read_stop_ids(struct wish *w, json q, const struct wish_limits *l, s
 }
 
 /* Chat sends logprobs: true and top_logprobs: k; /v1/completions sends logprobs: k. */
-static bool read_logprobs(struct wish *w, json q, struct err *e)
+static bool read_logprobs(struct wish *w, const struct fields *q, struct err *e)
 {
     static const struct range chat = {"top_logprobs", 0, DRAW_TOP_MAX, "between 0 and 20"};
     static const struct range text = {"logprobs", 0, DRAW_TOP_MAX, "between 0 and 20"};
-    json     v = fields_get(q, "logprobs");
+    json     v = fields_at(q, "logprobs");
     uint32_t top = 0;
     if (json_type(v) == JSON_BOOL || !v) {
         w->logprobs = json_bool(v, false);
@@ -173,11 +173,11 @@ static bool read_logprobs(struct wish *w, json q, struct err *e)
     return true;
 }
 
-static bool read_stream(struct wish *w, json q, struct err *e)
+static bool read_stream(struct wish *w, const struct fields *q, struct err *e)
 {
-    json options = fields_get(q, "stream_options");
+    json options = fields_at(q, "stream_options");
     json usage = fields_get(options, "include_usage");
-    w->stream = json_bool(fields_get(q, "stream"), false);
+    w->stream = json_bool(fields_at(q, "stream"), false);
     if (options && !w->stream)
         return err_param(e, "stream_options", "stream_options may only be sent with stream: true");
     if (usage && json_type(usage) != JSON_BOOL)
@@ -188,20 +188,20 @@ static bool read_stream(struct wish *w, json q, struct err *e)
 }
 
 /* max_completion_tokens is the newer name and wins.  0 makes sense only where the prompt itself may be sent back. */
-static bool read_lengths(struct wish *w, json q, const struct wish_limits *l, struct err *e)
+static bool read_lengths(struct wish *w, const struct fields *q, const struct wish_limits *l, struct err *e)
 {
-    const char  *name = fields_get(q, "max_completion_tokens") ? "max_completion_tokens" : "max_tokens";
+    const char  *name = fields_at(q, "max_completion_tokens") ? "max_completion_tokens" : "max_tokens";
     struct range length = {name, 1, UINT32_MAX, "a whole number of at least 1"};
     struct range answers = {"n", 1, l->n_max, "at least 1"};
     struct range timeout = {"timeout", 0.001, TIMEOUT_S_MAX, "a number of seconds between 0.001 and 604800"};
     char         words[64];
     double       seconds = l->timeout_s;
-    if (fields_get(q, "prompt"))
+    if (q->where == FIELDS_TEXT)
         length.lo = 0;
     snprintf(words, sizeof words, "between 1 and %u here", l->n_max);
     answers.words = words;
     w->n = 1;
-    w->has_max = fields_get(q, name) != NULL;
+    w->has_max = fields_at(q, name) != NULL;
     if (!read_u32(q, &length, &w->tokens_max, e) || !read_u32(q, &answers, &w->n, e) ||
         !read_num(q, &timeout, &seconds, e))
         return false;
@@ -209,14 +209,14 @@ static bool read_lengths(struct wish *w, json q, const struct wish_limits *l, st
     return true;
 }
 
-bool wish_read(struct wish *out, json q, const struct wish_limits *l, struct arena *a, struct err *e)
+bool wish_read(struct wish *out, const struct fields *q, const struct wish_limits *l, struct arena *a, struct err *e)
 {
     *out = (struct wish){.draw = l->draw};
-    struct str salt = json_str(fields_get(q, "cache_salt"));
+    struct str salt = json_str(fields_at(q, "cache_salt"));
     if (salt.n)
         out->salt = (struct str){arena_copy(a, salt.p, salt.n), salt.n};
-    out->ignore_eos = json_bool(fields_get(q, "ignore_eos"), false);
-    out->return_ids = json_bool(fields_get(q, "return_token_ids"), false);
+    out->ignore_eos = json_bool(fields_at(q, "ignore_eos"), false);
+    out->return_ids = json_bool(fields_at(q, "return_token_ids"), false);
     return read_stream(out, q, e) && read_lengths(out, q, l, e) && read_draw(&out->draw, q, e) &&
            read_seed(&out->draw, q, e) && read_bias(&out->draw, q, l, a, e) && read_stop(out, q, a, e) &&
            read_stop_ids(out, q, l, a, e) && read_logprobs(out, q, e);

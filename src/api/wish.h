@@ -31,8 +31,9 @@ struct wish_limits {
     struct draw draw;                   /* what holds where the request says nothing */
 };
 
-/* Reads the fields that both endpoints have.  fields_check() must have passed; what outlives the request is copied into
- * the arena.  ERR_INVALID names the field. */
-MUST_USE bool wish_read(struct wish *out, json request, const struct wish_limits *l, struct arena *a, struct err *e);
+/* Reads what the endpoint knows of it.  fields_check() must have passed; what outlives the request is copied into the
+ * arena.  ERR_INVALID names the field. */
+MUST_USE bool wish_read(struct wish *out, const struct fields *q, const struct wish_limits *l, struct arena *a,
+                        struct err *e);
 
 #endif
