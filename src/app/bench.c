@@ -174,8 +174,8 @@ static bool print_kernels(const struct loaded *l, struct engine *g, const struct
 static bool lengths_fit(uint32_t context, const struct measure *m, struct err *e)
 {
     return m->prompt + m->decode <= context ||
-           err_param(e, "prompt", "a prompt of %u tokens and %u drawn are over the context of %u (--prompt, --decode, --ctx)",
-                     m->prompt, m->decode, context);
+           err_param(e, "prompt", "a prompt of %u tokens and %u drawn are over the context of %u (--prompt, --decode, "
+                     "--ctx)", m->prompt, m->decode, context);
 }
 
 static bool run_table(const struct loaded *l, struct engine *g, const struct options *o, struct err *e)

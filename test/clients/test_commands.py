@@ -78,7 +78,7 @@ class Commands(unittest.TestCase):
         for command, option, least, most in (
                 ("serve", "connections", "1", "100000"), ("serve", "body", "1k", "1g"), ("serve", "port", "0", "65535"),
                 ("serve", "timeout", "1", "604800"), ("serve", "queue", "1", "1000000"), ("serve", "parallel", "1", "1024"),
-                ("serve", "memory", "1m", "1024t"), ("run", "tokens", "1", "1073741824"), ("run", "threads", "1", "1024"),
+                ("serve", "memory", "1m", "1024t"), ("run", "tokens", "1", "1073741824"), ("run", "threads", "1", "256"),
                 ("run", "ctx", "1", "1073741824"), ("run", "temperature", "0", "100"), ("bench", "prompt", "1", "1073741824"),
                 ("bench", "decode", "1", "1073741824"), ("bench", "rounds", "1", "99")):
             wrong = ["4294967296", "4294967297"] if option != "memory" else ["9999999t"]
