@@ -22,7 +22,7 @@ struct checkpoint {
     struct file_map  map;           /* a GGUF file's */
     struct gguf     *gguf;
     struct shards    shards;        /* a folder's */
-    struct json_doc *config, *generation;
+    struct json_doc *config, *generation, *tokenizer;    /* NULL: there is no such file */
     struct arena     arena;
     struct entry    *entry;
     size_t           n, room;
@@ -73,13 +73,19 @@ static bool json_beside(const struct checkpoint *c, const char *name, struct jso
     return ok;
 }
 
-static bool folder_open(struct checkpoint *c, struct err *e)
+/* A file that may be absent; broken it is refused, since what it says would be missed without a word. */
+static bool json_if_beside(const struct checkpoint *c, const char *name, struct json_doc **out, struct err *e)
 {
     struct err why;
-    if (!json_beside(c, "config.json", &c->config, e))
+    return json_beside(c, name, out, &why) || why.kind == ERR_NOT_FOUND || err_set(e, why.kind, "%s", why.text);
+}
+
+static bool folder_open(struct checkpoint *c, struct err *e)
+{
+    if (!json_beside(c, "config.json", &c->config, e) ||
+        !json_if_beside(c, "generation_config.json", &c->generation, e) ||
+        !json_if_beside(c, "tokenizer_config.json", &c->tokenizer, e))
         return false;
-    if (!json_beside(c, "generation_config.json", &c->generation, &why) && why.kind != ERR_NOT_FOUND)
-        return err_set(e, why.kind, "%s", why.text);
     if (!shards_open(&c->shards, c->path, e))
         return false;
     for (size_t i = 0; i < c->shards.n; i++) {
@@ -118,6 +124,7 @@ void checkpoint_close(struct checkpoint *c)
     file_unmap(&c->map);
     json_free(c->config);
     json_free(c->generation);
+    json_free(c->tokenizer);
     names_drop(&c->names);
     arena_drop(&c->arena);
     free(c->entry);
@@ -212,16 +219,11 @@ static char *text_take(struct str s, size_t *n)
 /* The template as older folders have it: in tokenizer_config.json, a text or a list of named texts. */
 static char *template_inside(const struct checkpoint *c, size_t *n)
 {
-    struct json_doc *doc = NULL;
-    if (!json_beside(c, "tokenizer_config.json", &doc, NULL))
-        return NULL;
-    json v = json_get(json_root(doc), "chat_template"), found = json_type(v) == JSON_ARRAY ? NULL : v;
+    json v = json_get(json_root(c->tokenizer), "chat_template"), found = json_type(v) == JSON_ARRAY ? NULL : v;
     for (struct json_iter it = json_iter(found ? NULL : v); json_next(&it);)
         if (json_is(json_get(it.value, "name"), "default"))
             found = json_get(it.value, "template");
-    char *text = text_take(json_str(found), n);
-    json_free(doc);
-    return text;
+    return text_take(json_str(found), n);
 }
 
 char *checkpoint_text(const struct checkpoint *c, const char *name, size_t *n)

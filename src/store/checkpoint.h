@@ -24,7 +24,7 @@ struct gguf;        /* store/gguf.h */
 
 /* Opens and checks everything but the numbers themselves: headers, offsets, overlaps, shapes, types, config.  A broken
  * file is ERR_CORRUPT and the text names the file, the tensor and the reason; a thing that is whole but not known here
- * is ERR_UNSUPPORTED; a missing file ERR_NOT_FOUND.
+ * is ERR_UNSUPPORTED; a missing file ERR_NOT_FOUND.  generation_config.json and tokenizer_config.json may be missing.
  *
  * A folder's weights are model.safetensors when it is there, else what model.safetensors.index.json names (the index
  * decides which tensors count), else every *.safetensors.  Which types are listed: store/safetensors.h. */

@@ -269,6 +269,17 @@ static void false_folders_are_refused(void **state)
     put_text(folder, "generation_config.json", "null");
     refuse(folder, ERR_CORRUPT, "generation_config.json", "is null, not an object");
     folder_cut(folder, "generation_config.json");
+    static const struct { const char *json, *text; } broken[] = {
+        {"", "not valid JSON"}, {"{\"chat_template\":\"o", "not valid JSON"}, {"[]", "is an array, not an object"},
+    };
+    static const char *const files[] = {"generation_config.json", "tokenizer_config.json"};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < sizeof broken / sizeof *broken; k++) {
+            put_text(folder, files[i], broken[k].json);
+            refuse(folder, ERR_CORRUPT, files[i], broken[k].text);
+        }
+        folder_cut(folder, files[i]);
+    }
     folder_cut(folder, "s-1.safetensors");
     folder_cut(folder, "s-2.safetensors");
     refuse(folder, ERR_NOT_FOUND, "", "holds no .safetensors file");
@@ -318,18 +329,21 @@ static void templates_are_found(void **state)
         {"{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"two\"},"
          "{\"name\":\"default\",\"template\":\"three\"}]}", "three"},
         {"{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"two\"}]}", NULL},
-        {"[", NULL},
     };
     char              *folder = two_shards();
     struct checkpoint *c = open_good(folder);
     size_t             n;
     assert_null(checkpoint_text(c, "chat_template.jinja", &n));
+    checkpoint_close(c);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         put_text(folder, "tokenizer_config.json", cases[i].config);
+        c = open_good(folder);
         char *text = checkpoint_text(c, "chat_template.jinja", &n);
         assert_true(cases[i].text ? text && strcmp(text, cases[i].text) == 0 && n == strlen(text) : !text);
         free(text);
+        checkpoint_close(c);
     }
+    c = open_good(folder);
     put_text(folder, "chat_template.jinja", "a file goes first");
     char *text = checkpoint_text(c, "chat_template.jinja", &n);
     assert_string_equal(text, "a file goes first");
