@@ -2,6 +2,7 @@
 #include "api/asked.h"
 
 #include "api/answer.h"
+#include "api/chat_body.h"
 #include "base/hash.h"
 
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static void log_ignored(const struct call *c)
         size_t     end = str_find(rest, STR(", "));
         struct str name = {rest.p, end == STR_NONE ? rest.n : end};
         if (is_new(c->api, name))
-            log_warn(c->api->o.log, "%s: field %.*s is not known and ignored (said once)", c->route->path.p,
+            log_warn(c->api->o.log, "%s: field %.*s is not known here and ignored (said once)", c->route->path.p,
                      SHOWN(name));
         rest = end == STR_NONE ? (struct str){NULL, 0} : (struct str){rest.p + end + 2, rest.n - end - 2};
     }
@@ -54,6 +55,8 @@ bool asked_read(struct asked *q, enum fields_where where, struct json_doc **doc,
     if (!api_is_open(c->api, e) || !json_parse(doc, c->in->body, e) ||
         !fields_check(json_root(*doc), where, &c->ignored, e))
         return false;
+    if (where == FIELDS_CHAT && c->api->o.template)
+        chat_body_unread(json_root(*doc), c->api->o.template, &c->ignored);
     log_ignored(c);
     struct fields f = {json_root(*doc), where};
     return api_is_model(c->api, json_str(fields_at(&f, "model")), e) && wish_read(&q->wish, &f, &l, &q->arena, e);

@@ -176,14 +176,16 @@ static bool put_kwargs(struct json_out *w, json request, struct template_input *
     return true;
 }
 
+/* Members of chat_template_kwargs that may be sent as fields. */
+static const char *const short_forms[] = {"enable_thinking", "reasoning_effort"};
+
 static void put_short_forms(struct json_out *w, json request, struct template_input *in)
 {
-    static const char *const names[] = {"enable_thinking", "reasoning_effort"};
     json kwargs = fields_get(request, "chat_template_kwargs");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        json v = fields_get(request, names[i]);
-        if (v && !json_get(kwargs, names[i]))
-            json_put(w, names[i], v);
+    for (size_t i = 0; i < sizeof short_forms / sizeof short_forms[0]; i++) {
+        json v = fields_get(request, short_forms[i]);
+        if (v && !json_get(kwargs, short_forms[i]))
+            json_put(w, short_forms[i], v);
     }
     in->user_keys[in->n_user_keys++] = STR("reasoning_effort");
     if (!json_get(kwargs, "add_generation_prompt"))
@@ -212,4 +214,15 @@ bool chat_body_values(json request, const struct chat_words *words, struct buf *
         ok = err_set(e, ERR_TOO_LARGE, "the messages are too long");
     json_out_free(w);
     return ok;
+}
+
+void chat_body_unread(json request, const struct template *t, struct buf *ignored)
+{
+    for (size_t i = 0; i < sizeof short_forms / sizeof short_forms[0]; i++)
+        if (fields_get(request, short_forms[i]) && !template_uses(t, short_forms[i]))
+            fields_ignore(ignored, "", str_of(short_forms[i]));
+    struct json_iter it = json_iter(fields_get(request, "chat_template_kwargs"));
+    while (!ignored->full && json_next(&it))
+        if (!template_uses(t, it.key.p))
+            fields_ignore(ignored, "chat_template_kwargs.", it.key);
 }

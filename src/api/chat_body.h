@@ -17,4 +17,7 @@ struct chat_words {
 MUST_USE bool chat_body_values(json request, const struct chat_words *words, struct buf *out, struct template_input *in,
                                struct err *e);
 
+/* Appends to `ignored` what the request sets for the template and the template never reads. */
+void chat_body_unread(json request, const struct template *t, struct buf *ignored);
+
 #endif

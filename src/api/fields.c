@@ -121,6 +121,12 @@ static bool fits_a_header(struct str name)
     return name.n > 0 && name.n <= NAME_BYTES_MAX;
 }
 
+void fields_ignore(struct buf *ignored, const char *under, struct str name)
+{
+    if (fits_a_header(name))
+        buf_printf(ignored, "%s%s%.*s", ignored->n ? ", " : "", under, (int)name.n, name.p);
+}
+
 bool fields_check(json request, enum fields_where where, struct buf *ignored, struct err *e)
 {
     if (json_type(request) != JSON_OBJECT)
@@ -131,8 +137,7 @@ bool fields_check(json request, enum fields_where where, struct buf *ignored, st
     for (struct json_iter it = json_iter(request); json_next(&it);) {
         const struct field *f = find(it.key, where);
         if (!f) {
-            if (fits_a_header(it.key))
-                buf_printf(ignored, "%s%.*s", ignored->n ? ", " : "", (int)it.key.n, it.key.p);
+            fields_ignore(ignored, "", it.key);
             continue;
         }
         if (json_type(it.value) == JSON_NULL || f->use == NO_EFFECT)

@@ -13,6 +13,9 @@ enum fields_where { FIELDS_CHAT = 1, FIELDS_TEXT = 2 };
  * ERR_INVALID or ERR_UNSUPPORTED name the field. */
 MUST_USE bool fields_check(json request, enum fields_where where, struct buf *ignored, struct err *e);
 
+/* Appends under + name ("chat_template_kwargs." and a member's name) to `ignored`, if it may stand in a header. */
+void fields_ignore(struct buf *ignored, const char *under, struct str name);
+
 /* The field, or NULL when it is absent or null. */
 json fields_get(json request, const char *name);
 

@@ -49,7 +49,7 @@ struct call {
     char                       allow[64];       /* the methods that the path has, when it was another */
     struct str                 id;      /* what stood for {id} in the path */
     struct client              client;
-    struct buf                 ignored; /* names of unknown fields */
+    struct buf                 ignored; /* names of fields that have no effect */
     uint64_t                   came_ns;
     bool                       head;    /* HEAD: headers only */
 };

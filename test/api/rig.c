@@ -18,6 +18,9 @@ static const char chatml[] =
     "{% if reasoning_effort is defined %}{{ reasoning_effort }}{% endif %}"
     "{% if note is defined %}{{ note }}{% endif %}";
 
+/* One that reads no variable but the messages. */
+static const char bare[] = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+
 /* GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 on, in order. */
 static uint32_t byte_char(unsigned byte)
 {
@@ -89,7 +92,7 @@ void rig_init(struct rig *r, const struct rig_opts *o)
     r->tokenizer = small_tokenizer();
     r->info = (struct model_info){.arch = "FakeForCausalLM", .n_vocab = RIG_VOCAB, .n_layer = 2, .width = 8,
                                   .context = 8192, .n_param = 12345};
-    CHECK(o->no_template || template_new(&r->template, STR(chatml), &e));
+    CHECK(o->no_template || template_new(&r->template, o->plain_template ? STR(bare) : STR(chatml), &e));
     struct api_opts a = {.engine = r->engine, .tokenizer = r->tokenizer, .template = r->template, .info = &r->info,
                          .model = "tiny", .eos = eos, .n_eos = 2, .key = o->key, .n_key = o->n_key,
                          .calls_max = o->calls_max, .tokens_max = o->tokens_max, .timeout_s = o->timeout_s,

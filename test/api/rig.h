@@ -22,6 +22,7 @@ struct rig_opts {
     const struct api_key *key;
     size_t                n_key;
     bool                  no_template;
+    bool                  plain_template;   /* one that reads only the messages */
     uint32_t              calls_max, tokens_max, timeout_s;
     const struct log     *log;
 };

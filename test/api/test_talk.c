@@ -2,7 +2,7 @@
  *
  *   ### what this shows
  *   script: Hello| world|<eos>         what the engine says to the first job; further lines: to the next ones
- *   rig: keys | drain | no-template | busy | busy after 1 | cached 4 | tokens 3
+ *   rig: keys | drain | no-template | plain-template | busy | busy after 1 | cached 4 | tokens 3
  *   > POST /v1/chat/completions        then "> Name: value" for each header, then the body
  *   < 200                              then, in any number:
  *   < Name: value                      a header of the reply
@@ -88,7 +88,8 @@ static bool has_rig(const struct talk *t, const char *word)
 static void set_up(struct rig *r, const struct talk *t)
 {
     static const struct api_key keys[] = {{"alice", "sesame"}, {"bob", "open barley"}};
-    struct rig_opts o = {.key = keys, .n_key = has_rig(t, "keys") ? 2 : 0, .no_template = has_rig(t, "no-template")};
+    struct rig_opts o = {.key = keys, .n_key = has_rig(t, "keys") ? 2 : 0, .no_template = has_rig(t, "no-template"),
+                         .plain_template = has_rig(t, "plain-template")};
     unsigned        n;
     for (size_t i = 0; i < t->n_rig; i++)
         if (sscanf(t->rig[i], "tokens %u", &n) == 1)
