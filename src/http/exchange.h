@@ -31,6 +31,7 @@ struct exchange {
     int                   fd;
     struct buf            body;
     size_t                dropped;      /* bytes of the body that came after it was full */
+    bool                  discard;      /* the body is over the limit, and nothing of it is kept */
     bool                  watched;      /* for a hang-up */
     bool                  last;         /* the connection is closed after the reply */
     const char           *target;       /* as sent */

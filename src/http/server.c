@@ -23,7 +23,8 @@
 enum {
     CONNECTION_BYTES = 32 * 1024,   /* holds the request's head, and what is read or written at a time */
     READ_BYTES = 4 * 1024,          /* a step by which the room for reading grows */
-    TURNED_AWAY_MAX = 64            /* connections over the limit that are open to be told so */
+    TURNED_AWAY_MAX = 64,           /* connections over the limit that are open to be told so */
+    DISCARD_BYTES_MAX = 64 << 20    /* of a declared body over the limit */
 };
 
 /* A connection.  Network thread only. */
@@ -211,6 +212,15 @@ static enum MHD_Result answer(struct server *s, struct exchange *x, const struct
     return answer_now(s, x);
 }
 
+/* Whether a declared body over the limit is read all the same, and thrown away: a client that is sending does not look
+ * for an answer, and loses it when the connection is closed meanwhile.  One that asks first is waiting for it. */
+static bool discards(const struct exchange *x)
+{
+    const char *expect = x->request.header(&x->request, "Expect");
+    struct err  e;
+    return !(expect && name_is(expect, "100-continue")) && request_fits(x, DISCARD_BYTES_MAX, &e);
+}
+
 /* The head is there.  What is refused here is refused before its body, so the connection ends with it. */
 static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MHD_Connection *net, const char *method,
                                  const char *version)
@@ -222,16 +232,17 @@ static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MH
         return answer(s, x, &e, true);
     if (c->turned_away)
         return answer(s, x, &c->why, true);
-    if (!request_fits(x, s->o.body_bytes_max, &e))
-        return answer(s, x, &e, true);
-    return MHD_YES;
+    if (request_fits(x, s->o.body_bytes_max, &e))
+        return MHD_YES;
+    x->discard = discards(x);
+    return x->discard ? MHD_YES : answer(s, x, &e, true);
 }
 
 /* A body of undeclared length that is over the limit is read on for as much again, since a client that is still sending
  * does not look for an answer; then the connection is dropped. */
 static enum MHD_Result take_body(struct server *s, struct exchange *x, const char *data, size_t n)
 {
-    if (buf_append(&x->body, data, n))
+    if (x->discard || buf_append(&x->body, data, n))
         return MHD_YES;
     x->dropped += n;
     return x->dropped <= s->o.body_bytes_max ? MHD_YES : MHD_NO;
@@ -240,6 +251,8 @@ static enum MHD_Result take_body(struct server *s, struct exchange *x, const cha
 static enum MHD_Result take_end(struct server *s, struct exchange *x)
 {
     struct err e;
+    if (x->discard && !request_fits(x, s->o.body_bytes_max, &e))
+        return answer(s, x, &e, false);
     if (x->body.full) {
         err_set(&e, ERR_TOO_LARGE, "the body has more than %zu bytes, the most taken", s->o.body_bytes_max);
         return answer(s, x, &e, false);

@@ -25,7 +25,8 @@ struct server;
 struct server_opts {
     const char *host;                   /* NULL: 127.0.0.1 and ::1; else an address or a name */
     uint16_t    port;                   /* 0: any free one, see server_port() */
-    size_t      body_bytes_max;         /* over it: 413, before the body is read where its length is declared */
+    size_t      body_bytes_max;         /* over it: 413; what comes of the body is thrown away, or where over
+                                         * 64 MiB are declared or 100-continue is expected, not waited for */
     size_t      reply_bytes_max;        /* what may wait for a slow reader before it counts as gone; so no reply that is
                                          * written at once may be larger */
     unsigned    connections_max;        /* over it: 503 with Retry-After */
