@@ -422,9 +422,9 @@ static void what_runs_is_shown(void **state)
     fake_step(r.engine);
     RIG_WAIT(shows(&r, "/v1/status", "\"phase\":\"prefill\""));
     r.now += second;
+    fake_cached(r.engine, 17);          /* found after the start, as when another reads the same prompt */
     RIG_UNTIL(&r, memory_has(&m, "Hello"));
     r.now += 2 * second;
-    fake_cached(r.engine, 17);          /* found after the start, as when another reads the same prompt */
     RIG_UNTIL(&r, memory_has(&m, " world"));
     RIG_WAIT(shows(&r, "/v1/status", "\"phase\":\"decode\",\"stream\":true,\"choices\":1,\"prompt_tokens\":21,"
                                      "\"cached_tokens\":17,\"generated_tokens\":"));
