@@ -86,7 +86,8 @@ static bool read_seed(struct draw *d, const struct fields *q, struct err *e)
     return true;
 }
 
-static bool read_bias(struct draw *d, const struct fields *q, const struct wish_limits *l, struct arena *a, struct err *e)
+static bool read_bias(struct draw *d, const struct fields *q, const struct wish_limits *l, struct arena *a,
+                      struct err *e)
 {
     static const struct range add = {"", -100, 100, "between -100 and 100"};
     json   map = fields_at(q, "logit_bias");
@@ -134,7 +135,8 @@ static bool read_stop(struct wish *w, const struct fields *q, struct arena *a, s
     return true;
 }
 
-static bool read_stop_ids(struct wish *w, const struct fields *q, const struct wish_limits *l, struct arena *a, struct err *e)
+static bool read_stop_ids(struct wish *w, const struct fields *q, const struct wish_limits *l, struct arena *a,
+                          struct err *e)
 {
     json   list = fields_at(q, "stop_token_ids");
     size_t n = json_len(list);
