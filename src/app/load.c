@@ -84,7 +84,7 @@ static void read_words(struct loaded *l)
     free(text);
 }
 
-/* What the checkpoint's authors recommend; a file that is absent or broken recommends nothing. */
+/* What the checkpoint's authors recommend; without the file, nothing. */
 static void read_defaults(struct loaded *l)
 {
     l->defaults.temperature = l->defaults.top_p = l->defaults.repeat = 1;
