@@ -4,6 +4,7 @@
 #include "app/keys.h"
 #include "app/load.h"
 #include "app/show.h"
+#include "app/warm.h"
 #include "base/mem.h"
 #include "http/server.h"
 
@@ -68,7 +69,7 @@ static bool open_engine(struct serving *s, const struct options *o, struct err *
     if (!load_engine_opts(o, &eo, e))
         return false;
     eo.log = &s->log;
-    return load_engine(&s->loaded, &eo, &s->engine, e) && engine_start(s->engine, e);
+    return load_engine(&s->loaded, &eo, &s->engine, e) && engine_start(s->engine, e) && warm_up(s->engine, e);
 }
 
 static bool open_api(struct serving *s, const struct options *o, struct err *e)
