@@ -10,8 +10,7 @@
 
 enum { CONTEXT = 128, BLOCK_TOKENS = 16 };
 
-/* Logits reach 32, where neighbouring floats lie 4e-6 apart. */
-static const double DELTA_MAX = 2e-4;
+static const double DELTA_MAX = 1e-4;
 
 static double top_delta(json prompt, const float *logits, uint32_t n_vocab)
 {
