@@ -97,17 +97,3 @@ char *path_join(const char *folder, const char *name)
     buf_printf(&b, "%s%s%s", folder, slash ? "/" : "", name);
     return buf_take(&b);
 }
-
-char *path_cache(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (xdg && xdg[0] == '/')
-        return path_join(xdg, "hearth");
-    if (!home || home[0] != '/')
-        return NULL;
-#ifdef __APPLE__
-    return path_join(home, "Library/Caches/hearth");
-#else
-    return path_join(home, ".cache/hearth");
-#endif
-}

@@ -27,10 +27,6 @@ MUST_USE bool file_read(struct buf *out, const char *path, size_t bytes_max, str
 /* folder/name, to be freed by the caller. */
 char *path_join(const char *folder, const char *name);
 
-/* hearth's folder for things that can be made again (XDG_CACHE_HOME or ~/.cache, ~/Library/Caches on macOS), to be freed
- * by the caller; NULL when there is no home. */
-char *path_cache(void);
-
 #ifdef __cplusplus
 }
 #endif

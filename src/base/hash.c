@@ -59,24 +59,6 @@ void sha256_hex(struct sha256 s, char out[65])
         snprintf(out + 2 * i, 3, "%02x", s.byte[i]);
 }
 
-bool sha256_file(const char *path, struct sha256 *out, struct err *e)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return err_os(e, "opening %s", path);
-    struct sha256_run *h = sha256_new();
-    sha256_start(h);
-    char   piece[65536];
-    size_t n;
-    while ((n = fread(piece, 1, sizeof piece, f)) > 0)
-        sha256_add(h, piece, n);
-    bool ok = !ferror(f) || err_os(e, "reading %s", path);
-    *out = sha256_end(h);
-    sha256_free(h);
-    fclose(f);
-    return ok;
-}
-
 uint64_t hash64(const void *p, size_t n, uint64_t seed)
 {
     const uint8_t *b = p;

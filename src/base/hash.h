@@ -23,9 +23,6 @@ struct sha256      sha256_end(struct sha256_run *h);
 struct sha256 sha256_of(const void *p, size_t n);
 void          sha256_hex(struct sha256 s, char out[65]);
 
-/* Hash of the whole file at path.  ERR_IO, ERR_NOT_FOUND. */
-MUST_USE bool sha256_file(const char *path, struct sha256 *out, struct err *e);
-
 uint64_t hash64(const void *p, size_t n, uint64_t seed);
 
 #ifdef __cplusplus

@@ -309,12 +309,3 @@ bool json_out_write(struct json_out *w, struct buf *out)
     CHECK(w->doc);
     return ok;
 }
-
-bool json_quote(struct str s, struct buf *out)
-{
-    struct json_out *w = json_out_new();
-    json_put_str(w, NULL, s);
-    bool ok = json_out_write(w, out);
-    json_out_free(w);
-    return ok;
-}

@@ -75,9 +75,6 @@ void             json_put(struct json_out *w, const char *key, json v);         
 /* Appends the finished value (every open closed) and makes w empty for the next.  False: out is full. */
 bool json_out_write(struct json_out *w, struct buf *out);
 
-/* Appends s as a JSON string with its quotes. */
-bool json_quote(struct str s, struct buf *out);
-
 #ifdef __cplusplus
 }
 #endif

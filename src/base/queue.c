@@ -64,14 +64,6 @@ void *queue_take(struct queue *q, uint64_t wait_ns)
     return item;
 }
 
-size_t queue_len(struct queue *q)
-{
-    pthread_mutex_lock(&q->lock);
-    size_t n = q->n;
-    pthread_mutex_unlock(&q->lock);
-    return n;
-}
-
 void queue_close(struct queue *q)
 {
     pthread_mutex_lock(&q->lock);

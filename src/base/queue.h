@@ -19,7 +19,6 @@ MUST_USE bool queue_put(struct queue *q, void *item);   /* never waits; false: f
 /* The oldest item.  Waits at most wait_ns (0: not at all, UINT64_MAX: for ever).  NULL: none in time, or closed and
  * empty. */
 void  *queue_take(struct queue *q, uint64_t wait_ns);
-size_t queue_len(struct queue *q);
 void   queue_close(struct queue *q);                    /* no more puts; wakes everybody who waits */
 bool   queue_closed(struct queue *q);
 

@@ -4,6 +4,8 @@
  * number of rows and never changes what is computed. */
 #include "backend/cpu/cpu.h"
 
+#include "backend/batch.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -259,24 +261,6 @@ void run_attend(struct plan *pl, const struct step *s, uint32_t i, unsigned work
                                        acts_at(pl, &s->out, span->row + r) + head * width / GROUP);
 }
 
-/* Mistakes of the engine's would write into other sequences' blocks. */
-static void batch_check(const struct plan *pl, const struct batch *in)
-{
-    CHECK(in->n_token <= pl->opts.token_max && in->n_seq <= pl->opts.seq_max && in->n_pick <= pl->opts.pick_max);
-    CHECK(in->n_seq == 0 ? in->n_token == 0 : in->start[0] == 0 && in->start[in->n_seq] == in->n_token);
-    for (uint32_t s = 0; s < in->n_seq; s++) {
-        CHECK(in->start[s] <= in->start[s + 1]);
-        uint64_t n = (uint64_t)in->past[s] + (in->start[s + 1] - in->start[s]);
-        uint64_t blocks = n / pl->opts.block_tokens + (n % pl->opts.block_tokens != 0);
-        CHECK(n <= pl->opts.context_max);
-        CHECK(pl->backend->n_state == 0 || blocks <= in->block_max);
-        for (uint64_t i = 0; pl->backend->n_state && i < blocks; i++)
-            CHECK(in->block[(uint64_t)s * in->block_max + i] < pl->backend->n_block);
-    }
-    for (uint32_t i = 0; i < in->n_pick; i++)
-        CHECK(in->pick[i] < in->n_token && (i == 0 || in->pick[i - 1] < in->pick[i]));
-}
-
 static uint32_t work_pieces(void *ctx, uint32_t step)
 {
     const struct plan *pl = ctx;
@@ -291,7 +275,7 @@ static void work_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
 
 bool plan_run(struct plan *pl, const struct batch *in)
 {
-    batch_check(pl, in);
+    batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
     pl->in = in;
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;

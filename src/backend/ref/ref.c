@@ -3,6 +3,7 @@
  * Weights stay where they are (the mapped file, the bundle's constants) and are decoded a row at a time. */
 #include "backend/ref/ref.h"
 
+#include "backend/batch.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -182,23 +183,6 @@ static bool ref_compile(struct backend *b, const struct prog *p, const struct pl
     return true;
 }
 
-static void batch_check(const struct plan *pl, const struct batch *in)
-{
-    CHECK(in->n_token <= pl->opts.token_max && in->n_seq <= pl->opts.seq_max && in->n_pick <= pl->opts.pick_max);
-    CHECK(in->n_seq == 0 ? in->n_token == 0 : in->start[0] == 0 && in->start[in->n_seq] == in->n_token);
-    for (uint32_t s = 0; s < in->n_seq; s++) {
-        CHECK(in->start[s] <= in->start[s + 1]);
-        uint64_t n = (uint64_t)in->past[s] + (in->start[s + 1] - in->start[s]);
-        uint64_t blocks = (n + pl->opts.block_tokens - 1) / pl->opts.block_tokens;
-        CHECK(n <= pl->opts.context_max);
-        CHECK(pl->backend->n_state == 0 || blocks <= in->block_max);
-        for (uint64_t i = 0; pl->backend->n_state && i < blocks; i++)
-            CHECK(in->block[(uint64_t)s * in->block_max + i] < pl->backend->n_block);
-    }
-    for (uint32_t i = 0; i < in->n_pick; i++)
-        CHECK(in->pick[i] < in->n_token && (i == 0 || in->pick[i - 1] < in->pick[i]));
-}
-
 static bool ref_run(struct plan *pl, const struct batch *in, struct err *e)
 {
     static void (*const kernels[])(const struct ref_call *) = {
@@ -207,7 +191,7 @@ static bool ref_run(struct plan *pl, const struct batch *in, struct err *e)
 #undef OP
     };
     (void)e;
-    batch_check(pl, in);
+    batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;
     for (size_t i = 0; i < prog_len(pl->prog); i++) {

@@ -1,0 +1,18 @@
+/* batch.h -- what every backend may rely on in a batch. */
+#ifndef BACKEND_BATCH_H
+#define BACKEND_BATCH_H
+
+#include "backend/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Ends the program when the batch breaks its promises: a mistake of the engine's would write into other sequences'
+ * blocks.  Blocks are looked at only where the program has states. */
+void batch_check(const struct batch *in, const struct plan_opts *o, bool has_state, uint32_t n_block);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
