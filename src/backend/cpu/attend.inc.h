@@ -8,6 +8,8 @@
 
 #include "backend/cpu/kernels.h"
 
+#include <stddef.h>
+
 LANE vf kv_load(const uint8_t *p, size_t i, const bool half)
 {
     return half ? vf_f16(p + 2 * i) : vf_load((const float *)(const void *)p + i);
@@ -47,9 +49,10 @@ struct attend_row {
     float        most, sum;
 };
 
-/* Scores of nr rows against 16 tokens: even and odd dimensions summed apart. */
+/* Scores of nr rows against 16 tokens: even and odd dimensions summed apart.  What lies `next` bytes behind these keys is
+ * fetched meanwhile: blocks are too small and too far apart for the machine to guess. */
 TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct attend_row *row, const uint8_t *keys,
-                    const bool half, vf *score)
+                    ptrdiff_t next, const bool half, vf *score)
 {
     vf       s[2][ATTEND_ROWS];
     uint32_t dim = j->kv.dim, i = 0;
@@ -57,6 +60,7 @@ TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
         s[0][r] = s[1][r] = vf_set(0);
     for (; i + 2 <= dim; i += 2) {
         vf even = kv_load(keys, (size_t)i * 16, half), odd = kv_load(keys, (size_t)(i + 1) * 16, half);
+        __builtin_prefetch(keys + next + (size_t)i * 16 * (half ? 2 : 4));
         UNROLL for (unsigned r = 0; r < nr; r++) {
             s[0][r] = vf_mad(vf_set(row[r].q[i]), even, s[0][r]);
             s[1][r] = vf_mad(vf_set(row[r].q[i + 1]), odd, s[1][r]);
@@ -73,20 +77,23 @@ TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
 
 /* out = out * by + weights * values, nd vectors of dimensions from i on (the last of n lanes). */
 TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
-                    const float *by, const uint8_t *values, uint32_t from, uint32_t to, uint32_t i, unsigned n, const bool half)
+                    const float *by, const uint8_t *values, ptrdiff_t next, uint32_t from, uint32_t to, uint32_t i, unsigned n,
+                    const bool half)
 {
     const uint32_t slots = round16(j->kv.n_slot);
     vf             o[ATTEND_ROWS][2];
     for (unsigned r = 0; r < nr; r++)
         for (unsigned d = 0; d < nd; d++)
             o[r][d] = vf_mul(nd == 2 ? vf_load(row[r].out + i + 16 * d) : vf_load_n(row[r].out + i, n), vf_set(by[r]));
-    for (uint32_t t = from; t < to; t++)
+    for (uint32_t t = from; t < to; t++) {
+        __builtin_prefetch(values + next + ((size_t)t * j->kv.dim + i) * (half ? 2 : 4));
         for (unsigned d = 0; d < nd; d++) {
             size_t at = (size_t)t * j->kv.dim + i + 16 * d;
             vf     v = nd == 2 ? kv_load(values, at, half) : kv_load_n(values, at, n, half);
             UNROLL for (unsigned r = 0; r < nr; r++)
                 o[r][d] = vf_mad(vf_set(j->scratch[r * slots + t]), v, o[r][d]);
         }
+    }
     for (unsigned r = 0; r < nr; r++)
         for (unsigned d = 0; d < nd; d++) {
             if (nd == 2)
@@ -96,9 +103,9 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         }
 }
 
-/* nr rows that all see slots from .. to - 1 of a block. */
+/* nr rows that all see slots from .. to - 1 of a block; the block to come lies `next` bytes behind it. */
 TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
-                      uint32_t from, uint32_t to, const bool half)
+                      ptrdiff_t next, uint32_t from, uint32_t to, const bool half)
 {
     const uint32_t slots = round16(j->kv.n_slot), dim = j->kv.dim;
     const size_t   each = half ? 2 : 4;
@@ -106,7 +113,7 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
     UNROLL for (unsigned r = 0; r < nr; r++)
         most[r] = vf_set(row[r].most);
     for (uint32_t t = from / 16 * 16; t < to; t += 16) {
-        scores_of(nr, j, row, head + (size_t)t * dim * each, half, score);
+        scores_of(nr, j, row, head + (size_t)t * dim * each, next, half, score);
         UNROLL for (unsigned r = 0; r < nr; r++) {
             score[r] = vf_keep(score[r], from > t ? (int)(from - t) : 0, to - t < 16 ? (int)(to - t) : 16, -INFINITY);
             most[r] = vf_max(score[r], most[r]);
@@ -133,9 +140,9 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
     const uint8_t *values = head + (size_t)slots * dim * each;
     uint32_t       i = 0;
     for (; i + 32 <= dim; i += 32)
-        values_of(nr, 2, j, row, by, values, from, to, i, 16, half);
+        values_of(nr, 2, j, row, by, values, next, from, to, i, 16, half);
     for (; i < dim; i += 16)
-        values_of(nr, 1, j, row, by, values, from, to, i, dim - i < 16 ? dim - i : 16, half);
+        values_of(nr, 1, j, row, by, values, next, from, to, i, dim - i < 16 ? dim - i : 16, half);
 }
 
 /* Which slots of block b a token at `position` sees; to <= from: none. */
@@ -152,24 +159,24 @@ LANE struct seen seen_in(const struct attend_job *j, uint32_t position, uint32_t
 }
 
 TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
-                          struct seen s, const bool half)
+                          ptrdiff_t next, struct seen s, const bool half)
 {
     if (nr == 1)
-        attend_tile(1, j, row, head, s.from, s.to, half);
+        attend_tile(1, j, row, head, next, s.from, s.to, half);
     else if (nr == 2)
-        attend_tile(2, j, row, head, s.from, s.to, half);
+        attend_tile(2, j, row, head, next, s.from, s.to, half);
     else if (nr == 3)
-        attend_tile(3, j, row, head, s.from, s.to, half);
+        attend_tile(3, j, row, head, next, s.from, s.to, half);
     else if (nr == 4)
-        attend_tile(4, j, row, head, s.from, s.to, half);
+        attend_tile(4, j, row, head, next, s.from, s.to, half);
     else if (TILE_QUERIES >= 5 && nr == 5)
-        attend_tile(5, j, row, head, s.from, s.to, half);
+        attend_tile(5, j, row, head, next, s.from, s.to, half);
     else if (TILE_QUERIES >= 6 && nr == 6)
-        attend_tile(6, j, row, head, s.from, s.to, half);
+        attend_tile(6, j, row, head, next, s.from, s.to, half);
     else if (TILE_QUERIES >= 7 && nr == 7)
-        attend_tile(7, j, row, head, s.from, s.to, half);
+        attend_tile(7, j, row, head, next, s.from, s.to, half);
     else if (TILE_QUERIES >= 8)
-        attend_tile(8, j, row, head, s.from, s.to, half);
+        attend_tile(8, j, row, head, next, s.from, s.to, half);
 }
 
 /* Query rows first .. first + nr - 1 of the job, heads of a token side by side.  In most tiles all see the same slots and
@@ -186,8 +193,9 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
     }
     uint32_t begin = j->window && position[0] >= j->window ? position[0] - j->window + 1 : 0;
-    for (uint32_t b = begin / n_slot; b <= position[nr - 1] / n_slot; b++) {
+    for (uint32_t b = begin / n_slot, last = position[nr - 1] / n_slot; b <= last; b++) {
         const uint8_t *head = j->state + j->block[b] * j->block_bytes + j->head_at;
+        ptrdiff_t      away = ((ptrdiff_t)j->block[b + (b < last)] - (ptrdiff_t)j->block[b]) * (ptrdiff_t)j->block_bytes;
         for (unsigned r = 0, n; r < nr; r += n) {
             struct seen s = seen_in(j, position[r], b), next = s;
             for (n = 1; r + n < nr; n++) {
@@ -196,7 +204,7 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
                     break;
             }
             if (s.from < s.to)
-                attend_tile_any(n, j, row + r, head, s, half);
+                attend_tile_any(n, j, row + r, head, away, s, half);
         }
     }
     for (unsigned r = 0; r < nr; r++)

@@ -19,7 +19,7 @@ typedef struct {
 typedef vi vb;
 
 /* Codes of one panel alone fill the sixteen registers, so they are read again for each row. */
-enum { TILE_PANELS = 1, TILE_ROWS = 4, TILE_QUERIES = 3, DOT_OFFSET_128 = 0 };
+enum { TILE_STRIPS = 1, TILE_ROWS = 4, TILE_QUERIES = 3, DOT_OFFSET_128 = 0 };
 
 LANE vf vf_set(float x)
 {
@@ -275,11 +275,6 @@ LANE __m256i half_dot_wide(__m256i sum, __m256i codes, __m256i four)
 LANE vi vi_dot_wide(vi sum, vb codes, const int8_t *a)
 {
     return (vi){half_dot_wide(sum.a, codes.a, four_of(a)), half_dot_wide(sum.b, codes.b, four_of(a))};
-}
-
-LANE void fetch_ahead(const uint8_t *p)
-{
-    _mm_prefetch((const char *)p, _MM_HINT_T0);
 }
 
 #endif

@@ -21,7 +21,7 @@ typedef int32_t  vi __attribute__((vector_size(64)));
 typedef uint8_t  vb __attribute__((vector_size(64)));
 typedef uint16_t vw __attribute__((vector_size(64)));
 
-enum { TILE_PANELS = 1, TILE_ROWS = 4, TILE_QUERIES = 4, DOT_OFFSET_128 = 128 };
+enum { TILE_STRIPS = 1, TILE_ROWS = 4, TILE_QUERIES = 4, DOT_OFFSET_128 = 128 };
 
 LANE vf vf_set(float x)
 {
@@ -263,11 +263,6 @@ LANE vi vi_dot(vi sum, vb codes, const int8_t *a)
 LANE vi vi_dot_wide(vi sum, vb codes, const int8_t *a)
 {
     return vi_dot(sum, codes, a);
-}
-
-LANE void fetch_ahead(const uint8_t *p)
-{
-    (void)p;
 }
 
 #endif

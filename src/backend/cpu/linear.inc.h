@@ -17,42 +17,22 @@ static const struct panel_layout layout_of[FORMAT_COUNT] = {
 #undef PANEL
 };
 
-/* One group of a panel: the codes of 16 rows, four numbers a vector; scales (of both halves) and minima. */
+enum { TILE_ROWS_MAX = 8 };
+
+/* One group of a strip: where its codes lie; scales (of both halves) and minima of its 16 rows. */
 struct group {
-    vb codes[8];
-    vf d, d2, m;
+    const uint8_t *codes, *more;
+    vf             d, d2, m;
 };
 
-LANE void codes_at(const enum format f, const uint8_t *q, vb *codes)
-{
-    const uint32_t quants = layout_of[f].quants;
-    if (quants == 512) {
-        UNROLL for (int s = 0; s < 8; s++)
-            codes[s] = vb_load(q + 64 * s);
-        return;
-    }
-    UNROLL for (int x = 0; x < 4; x++) {
-        vb both = vb_load(q + 64 * x);
-        codes[2 * x] = vb_bits(both, 0, 0x0f);
-        codes[2 * x + 1] = vb_bits(both, -4, 0x0f);
-    }
-    if (quants == 320) {
-        vb fifth = vb_load(q + 256);
-        UNROLL for (int s = 0; s < 8; s++)
-            codes[s] = vb_or(codes[s], vb_bits(fifth, 4 - s, 0x10));
-    } else if (quants == 384) {
-        UNROLL for (int s = 0; s < 8; s++)
-            codes[s] = vb_or(codes[s], vb_bits(vb_load(q + 256 + s / 4 * 64), 4 - s % 4 * 2, 0x30));
-    }
-}
-
-/* Group g of a panel of n groups. */
-LANE void group_at(const enum format f, const uint8_t *panel, size_t n, size_t g, struct group *out)
+/* Group g of a panel's strip. */
+LANE void group_at(const enum format f, const uint8_t *panel, size_t g, const unsigned strip, struct group *out)
 {
     const struct panel_layout *l = &layout_of[f];
-    const uint8_t *scales = panel + n * l->quants + g * l->scales;
-    const uint8_t *tops = panel + n * (l->quants + l->scales) + g / 8 * l->tops;
-    codes_at(f, panel + g * l->quants, out->codes);
+    const struct panel_place   at = panel_place(l, g, strip);
+    const uint8_t             *scales = panel + at.scales, *tops = panel + at.tops;
+    out->codes = panel + at.codes;
+    out->more = panel + at.more;
     out->d2 = out->m = vf_set(0);
     if (l->tops == 0) {
         out->d = vf_f16(scales);
@@ -68,6 +48,27 @@ LANE void group_at(const enum format f, const uint8_t *panel, size_t n, size_t g
     }
 }
 
+/* The codes of numbers 8x to 8x + 7 of a group, four a vector. */
+LANE void codes_at(const enum format f, const struct group *w, const int x, vb two[2])
+{
+    const struct panel_layout *l = &layout_of[f];
+    const uint8_t             *q = w->codes + (size_t)x * panel_place(l, 0, 0).codes_step;
+    if (l->quants == 512) {
+        two[0] = vb_load(q);
+        two[1] = vb_load(q + 64);
+        return;
+    }
+    vb both = vb_load(q);
+    two[0] = vb_bits(both, 0, 0x0f);
+    two[1] = vb_bits(both, -4, 0x0f);
+    UNROLL for (int i = 0, s = 2 * x; i < 2; i++, s++) {
+        if (l->quants == 320)
+            two[i] = vb_or(two[i], vb_bits(vb_load(w->more), 4 - s, 0x10));
+        else if (l->quants == 384)
+            two[i] = vb_or(two[i], vb_bits(vb_load(w->more + s / 4 * 64), 4 - s % 4 * 2, 0x30));
+    }
+}
+
 /* What to begin a dot product with, so that the codes' offset is gone in the end; eight = -8 times the sum of q. */
 LANE vi dot_begin(const enum format f, int32_t eight)
 {
@@ -75,68 +76,94 @@ LANE vi dot_begin(const enum format f, int32_t eight)
     return offset == 0 ? vi_set(0) : vi_shl(vi_set(eight), offset == 8 ? 0 : offset == 16 ? 1 : offset == 32 ? 2 : 4);
 }
 
-LANE vi dot_slabs(const enum format f, vi sum, const vb *codes, const int8_t *q, const int from, const int to)
+LANE vi dot_codes(const enum format f, vi sum, vb codes, const int8_t *q)
 {
-    UNROLL for (int s = from; s < to; s++)
-        sum = layout_of[f].quants == 512 ? vi_dot_wide(sum, codes[s], q + 4 * s) : vi_dot(sum, codes[s], q + 4 * s);
-    return sum;
+    return layout_of[f].quants == 512 ? vi_dot_wide(sum, codes, q) : vi_dot(sum, codes, q);
 }
 
-/* One group of one panel and one row: what it adds to the sum. */
-LANE vf group_add(const enum format f, vf sum, const struct group *w, const struct act_group *a)
+/* Lines from .. to - 1 of a group of np strips, times nr rows.  Only a line's codes are in registers at a time, so that the
+ * sums stay there. */
+LANE void dot_lines(const enum format f, const unsigned np, const unsigned nr, const struct group *w,
+                    const struct act_group *const *a, vi dot[PANEL_STRIPS][TILE_ROWS_MAX], const int from, const int to)
 {
-    vf scale = vf_set(a->scale);
-    if (layout_of[f].halves) {
-        vi low = dot_slabs(f, dot_begin(f, a->low8), w->codes, a->q, 0, 4);
-        vi high = dot_slabs(f, dot_begin(f, a->all8 - a->low8), w->codes, a->q, 4, 8);
-        sum = vf_mad(vf_mul(vf_from(low), scale), w->d, sum);
-        return vf_mad(vf_mul(vf_from(high), scale), w->d2, sum);
+    UNROLL for (int x = from; x < to; x++) {
+        vb codes[2][2];
+        UNROLL for (unsigned k = 0; k < np; k++)
+            codes_at(f, &w[k], x, codes[k]);
+        UNROLL for (unsigned h = 0; h < 2; h++)
+            UNROLL for (unsigned i = 0; i < nr; i++)
+                UNROLL for (unsigned k = 0; k < np; k++)
+                    dot[k][i] = dot_codes(f, dot[k][i], codes[k][h], a[i]->q + 8 * x + 4 * h);
     }
-    vi dot = dot_slabs(f, dot_begin(f, a->all8), w->codes, a->q, 0, 8);
-    sum = vf_mad(vf_mul(vf_from(dot), scale), w->d, sum);
-    return layout_of[f].minimum ? vf_mad(vf_set(a->sum), w->m, sum) : sum;
 }
 
-LANE void columns_out(const struct linear_job *j, uint32_t panel, uint32_t row, vf sum)
+/* One group of np strips and nr rows: what it adds to the sums. */
+LANE void group_add(const enum format f, const unsigned np, const unsigned nr, const struct group *w,
+                    const struct act_group *const *a, vf sum[PANEL_STRIPS][TILE_ROWS_MAX])
 {
-    uint32_t at = panel * PANEL_ROWS, n = j->n_out - at;
+    const int halves = layout_of[f].halves ? 2 : 1;
+    UNROLL for (int h = 0; h < halves; h++) {
+        vi dot[PANEL_STRIPS][TILE_ROWS_MAX];
+        UNROLL for (unsigned i = 0; i < nr; i++)
+            dot[0][i] = dot[1][i] = dot_begin(f, halves == 1 ? a[i]->all8 : h == 0 ? a[i]->low8 : a[i]->all8 - a[i]->low8);
+        dot_lines(f, np, nr, w, a, dot, h * 2, halves == 1 ? 4 : h * 2 + 2);
+        UNROLL for (unsigned i = 0; i < nr; i++)
+            UNROLL for (unsigned k = 0; k < np; k++)
+                sum[k][i] = vf_mad(vf_mul(vf_from(dot[k][i]), vf_set(a[i]->scale)), h ? w[k].d2 : w[k].d, sum[k][i]);
+    }
+    if (layout_of[f].minimum)
+        UNROLL for (unsigned i = 0; i < nr; i++)
+            UNROLL for (unsigned k = 0; k < np; k++)
+                sum[k][i] = vf_mad(vf_set(a[i]->sum), w[k].m, sum[k][i]);
+}
+
+LANE void columns_out(const struct linear_job *j, uint32_t panel, unsigned strip, uint32_t row, vf sum)
+{
+    uint32_t at = panel * PANEL_ROWS + strip * STRIP_ROWS;
+    if (at >= j->n_out)
+        return;
+    uint32_t n = j->n_out - at;
     float   *out = j->out + row * j->out_stride + at;
-    if (n >= PANEL_ROWS) {
+    if (n >= STRIP_ROWS) {
         vf_store(out, j->bias ? vf_add(sum, vf_load(j->bias + at)) : sum);
         return;
     }
     vf_store_n(out, j->bias ? vf_add(sum, vf_load_n(j->bias + at, n)) : sum, n);
 }
 
-/* np panels from panel p on and nr rows from row r on.  The second panel may be the first again (an odd one out). */
-TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+/* Brings the lines of group g of a panel into the second-level cache. */
+LANE void fetch_group(const enum format f, const uint8_t *panel, size_t g)
 {
-    const uint8_t *first = j->panel + p * j->panel_bytes;
-    const bool     pair = p + 1 < j->n_panel;
-    const uint8_t *panel[2] = {first, pair ? first + j->panel_bytes : first};
-    const uint8_t *act = (const uint8_t *)j->act + r * j->act_stride;
+    const uint32_t bytes = PANEL_STRIPS * (layout_of[f].quants + layout_of[f].scales);
+    UNROLL for (uint32_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(panel + g * bytes + i, 0, 2);
+}
+
+/* np strips, from strip `first` on, of panel p, times nr rows from row r on.  The first rows bring in the next panel
+ * meanwhile: the machine's own prefetching does not see past the end of one that is read several times. */
+TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p,
+                    const unsigned first, uint32_t r)
+{
+    const uint8_t *panel = j->panel + p * j->panel_bytes, *act = (const uint8_t *)j->act + r * j->act_stride;
     const size_t   n = j->in / GROUP;
-    vf             sum[2][8];
+    const bool     ahead = nr > 1 && r == 0 && p + 1 < j->n_panel;
+    vf             sum[PANEL_STRIPS][TILE_ROWS_MAX];
     UNROLL for (unsigned i = 0; i < nr; i++)
         sum[0][i] = sum[1][i] = vf_set(0);
     for (size_t g = 0; g < n; g++) {
-        struct group w[2];
-        UNROLL for (unsigned k = 0; k < np; k++) {
-            group_at(f, panel[k], n, g, &w[k]);
-            UNROLL for (unsigned x = 0; x < layout_of[f].quants; x += 64)
-                fetch_ahead(panel[k] + g * layout_of[f].quants + x + 4096);
-        }
-        UNROLL for (unsigned i = 0; i < nr; i++) {
-            const struct act_group *a = (const void *)(act + i * j->act_stride + g * sizeof *a);
-            UNROLL for (unsigned k = 0; k < np; k++)
-                sum[k][i] = group_add(f, sum[k][i], &w[k], a);
-        }
+        struct group            w[PANEL_STRIPS];
+        const struct act_group *a[TILE_ROWS_MAX];
+        UNROLL for (unsigned i = 0; i < nr; i++)
+            a[i] = (const void *)(act + i * j->act_stride + g * sizeof *a[i]);
+        UNROLL for (unsigned k = 0; k < np; k++)
+            group_at(f, panel, g, first + k, &w[k]);
+        if (ahead)
+            fetch_group(f, panel + j->panel_bytes, g);
+        group_add(f, np, nr, w, a, sum);
     }
-    UNROLL for (unsigned i = 0; i < nr; i++) {
-        columns_out(j, p, r + i, sum[0][i]);
-        if (np == 2 && pair)
-            columns_out(j, p + 1, r + i, sum[1][i]);
-    }
+    UNROLL for (unsigned i = 0; i < nr; i++)
+        UNROLL for (unsigned k = 0; k < np; k++)
+            columns_out(j, p, first + k, r + i, sum[k][i]);
 }
 
 /* Rows of a tile when `left` rows are left: as few tiles as possible, of about one size. */
@@ -146,66 +173,79 @@ LANE uint32_t tile_rows(uint32_t left)
     return (left + n - 1) / n;
 }
 
+TILE void tile_fast_any(const enum format f, uint32_t nr, const struct linear_job *j, uint32_t p, const unsigned first, uint32_t r)
+{
+    if (nr == 1)
+        tile_fast(f, TILE_STRIPS, 1, j, p, first, r);
+    else if (nr == 2)
+        tile_fast(f, TILE_STRIPS, 2, j, p, first, r);
+    else if (nr == 3)
+        tile_fast(f, TILE_STRIPS, 3, j, p, first, r);
+    else if (nr == 4)
+        tile_fast(f, TILE_STRIPS, 4, j, p, first, r);
+    else if (TILE_ROWS >= 5 && nr == 5)
+        tile_fast(f, TILE_STRIPS, 5, j, p, first, r);
+    else if (TILE_ROWS >= 6)
+        tile_fast(f, TILE_STRIPS, 6, j, p, first, r);
+}
+
+/* A single row takes whole panels, as a panel is one stream of memory. */
 TILE void linear_fast(const enum format f, const struct linear_job *j)
 {
-    if (j->n_row == 1) {
-        for (uint32_t p = 0; p < j->n_panel; p++)
-            tile_fast(f, 1, 1, j, p, 0);
-        return;
-    }
-    for (uint32_t p = 0; p < j->n_panel; p += TILE_PANELS)
-        for (uint32_t r = 0, n; r < j->n_row; r += n) {
-            n = tile_rows(j->n_row - r);
-            if (n == 1)
-                tile_fast(f, TILE_PANELS, 1, j, p, r);
-            else if (n == 2)
-                tile_fast(f, TILE_PANELS, 2, j, p, r);
-            else if (n == 3)
-                tile_fast(f, TILE_PANELS, 3, j, p, r);
-            else if (n == 4)
-                tile_fast(f, TILE_PANELS, 4, j, p, r);
-            else if (TILE_ROWS >= 5 && n == 5)
-                tile_fast(f, TILE_PANELS, 5, j, p, r);
-            else if (TILE_ROWS >= 6)
-                tile_fast(f, TILE_PANELS, 6, j, p, r);
+    for (uint32_t p = 0; p < j->n_panel; p++) {
+        if (j->n_row == 1) {
+            tile_fast(f, PANEL_STRIPS, 1, j, p, 0, 0);
+            continue;
         }
+        for (unsigned strip = 0; strip < PANEL_STRIPS; strip += TILE_STRIPS)
+            for (uint32_t r = 0, n; r < j->n_row; r += n) {
+                n = tile_rows(j->n_row - r);
+                tile_fast_any(f, n, j, p, strip, r);
+            }
+    }
 }
 
 enum { EXACT_ROWS = 4 };
 
-TILE void tile_quantised(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_quantised(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, const unsigned strip,
+                         uint32_t r)
 {
     const uint8_t *panel = j->panel + p * j->panel_bytes;
-    const float   *act = (const float *)j->act + r * (j->act_stride / sizeof(float));
-    const size_t   n = j->in / GROUP;
+    const size_t   stride = j->act_stride / sizeof(float), n = j->in / GROUP;
+    const float   *act = (const float *)j->act + r * stride;
     const vf       offset = vf_set((float)layout_of[f].offset);
     vf             sum[2][EXACT_ROWS];
     UNROLL for (unsigned i = 0; i < nr; i++)
         sum[0][i] = sum[1][i] = vf_set(0);
     for (size_t g = 0; g < n; g++) {
         struct group w;
-        group_at(f, panel, n, g, &w);
+        vb           codes[8];
+        group_at(f, panel, g, strip, &w);
+        UNROLL for (int x = 0; x < 4; x++)
+            codes_at(f, &w, x, codes + 2 * x);
         for (unsigned s = 0; s < 8; s++)
             UNROLL for (unsigned b = 0; b < 4; b++) {
-                vf d = layout_of[f].halves && s >= 4 ? w.d2 : w.d, code = vf_from(vi_byte(w.codes[s], (int)b));
+                vf d = layout_of[f].halves && s >= 4 ? w.d2 : w.d, code = vf_from(vi_byte(codes[s], (int)b));
                 vf x = layout_of[f].minimum ? vf_mad(code, d, w.m) : vf_mul(vf_sub(code, offset), d);
                 UNROLL for (unsigned i = 0; i < nr; i++)
-                    sum[b % 2][i] = vf_mad(vf_set(act[i * (j->act_stride / sizeof(float)) + g * GROUP + s * 4 + b]), x,
-                                           sum[b % 2][i]);
+                    sum[b % 2][i] = vf_mad(vf_set(act[i * stride + g * GROUP + s * 4 + b]), x, sum[b % 2][i]);
             }
     }
     UNROLL for (unsigned i = 0; i < nr; i++)
-        columns_out(j, p, r + i, vf_add(sum[0][i], sum[1][i]));
+        columns_out(j, p, strip, r + i, vf_add(sum[0][i], sum[1][i]));
 }
 
-LANE vf plain_at(const enum format f, const uint8_t *panel, size_t k)
+/* Number k of the rows of a strip. */
+LANE vf plain_at(const enum format f, const uint8_t *panel, size_t k, const unsigned strip)
 {
+    size_t at = k * PANEL_ROWS + strip * STRIP_ROWS;
     if (f == FORMAT_F32)
-        return vf_load((const float *)(const void *)panel + k * PANEL_ROWS);
-    return f == FORMAT_F16 ? vf_f16(panel + k * PANEL_ROWS * 2) : vf_bf16(panel + k * PANEL_ROWS * 2);
+        return vf_load((const float *)(const void *)panel + at);
+    return f == FORMAT_F16 ? vf_f16(panel + at * 2) : vf_bf16(panel + at * 2);
 }
 
-TILE void tile_plain(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_plain(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, const unsigned strip,
+                     uint32_t r)
 {
     const uint8_t *panel = j->panel + p * j->panel_bytes;
     const size_t   stride = j->act_stride / sizeof(float);
@@ -216,38 +256,39 @@ TILE void tile_plain(const enum format f, const unsigned nr, const struct linear
     uint32_t k = 0;
     for (; k + 2 <= j->in; k += 2)
         UNROLL for (unsigned b = 0; b < 2; b++) {
-            vf x = plain_at(f, panel, k + b);
+            vf x = plain_at(f, panel, k + b, strip);
             UNROLL for (unsigned i = 0; i < nr; i++)
                 sum[b][i] = vf_mad(vf_set(act[i * stride + k + b]), x, sum[b][i]);
         }
     if (k < j->in)
         UNROLL for (unsigned i = 0; i < nr; i++)
-            sum[0][i] = vf_mad(vf_set(act[i * stride + k]), plain_at(f, panel, k), sum[0][i]);
+            sum[0][i] = vf_mad(vf_set(act[i * stride + k]), plain_at(f, panel, k, strip), sum[0][i]);
     UNROLL for (unsigned i = 0; i < nr; i++)
-        columns_out(j, p, r + i, vf_add(sum[0][i], sum[1][i]));
+        columns_out(j, p, strip, r + i, vf_add(sum[0][i], sum[1][i]));
 }
 
-TILE void tile_exact(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
+TILE void tile_exact(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, const unsigned strip,
+                     uint32_t r)
 {
     if (layout_of[f].quants)
-        tile_quantised(f, nr, j, p, r);
+        tile_quantised(f, nr, j, p, strip, r);
     else
-        tile_plain(f, nr, j, p, r);
+        tile_plain(f, nr, j, p, strip, r);
 }
 
 TILE void linear_exact(const enum format f, const struct linear_job *j)
 {
-    for (uint32_t p = 0; p < j->n_panel; p++)
-        for (uint32_t r = 0; r < j->n_row; r += EXACT_ROWS) {
-            uint32_t n = j->n_row - r;
+    for (uint32_t s = 0; s < j->n_panel * PANEL_STRIPS; s++)
+        for (uint32_t r = 0, p = s / PANEL_STRIPS; r < j->n_row; r += EXACT_ROWS) {
+            uint32_t n = j->n_row - r, strip = s % PANEL_STRIPS;
             if (n == 1)
-                tile_exact(f, 1, j, p, r);
+                tile_exact(f, 1, j, p, strip, r);
             else if (n == 2)
-                tile_exact(f, 2, j, p, r);
+                tile_exact(f, 2, j, p, strip, r);
             else if (n == 3)
-                tile_exact(f, 3, j, p, r);
+                tile_exact(f, 3, j, p, strip, r);
             else
-                tile_exact(f, 4, j, p, r);
+                tile_exact(f, 4, j, p, strip, r);
         }
 }
 

@@ -32,7 +32,7 @@ size_t panel_bytes(enum format f, uint32_t in)
     const struct panel_layout *l = panel_layout(f);
     size_t                     bytes = (size_t)in * format_info(f)->block_bytes * PANEL_ROWS;
     if (l)
-        bytes = (size_t)in / GROUP * (l->quants + l->scales) + (size_t)in / (8 * GROUP) * l->tops;
+        bytes = PANEL_STRIPS * ((size_t)in / GROUP * (l->quants + l->scales) + (size_t)in / (8 * GROUP) * l->tops);
     return (bytes + PANEL_ALIGN - 1) / PANEL_ALIGN * PANEL_ALIGN;
 }
 
@@ -138,37 +138,26 @@ static void put_u16(uint8_t *p, unsigned i, uint16_t x)
     memcpy(p + (size_t)i * 2, &x, sizeof x);
 }
 
-/* Where a panel's group g has its codes, its scales and its tops. */
-struct place {
-    size_t quants, scales, tops;
-};
-
-static struct place place_of(const struct panel_layout *l, uint32_t in, uint32_t g)
+static void put_codes(uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r, const uint8_t *code)
 {
-    size_t n = in / GROUP;
-    return (struct place){(size_t)g * l->quants, n * l->quants + (size_t)g * l->scales,
-                          n * (l->quants + l->scales) + (size_t)(g / 8) * l->tops};
-}
-
-static void put_codes(uint8_t *to, const struct panel_layout *l, unsigned r, const uint8_t *code)
-{
+    uint8_t *to = panel + at->codes, *more = panel + at->more;
     for (unsigned s = 0; s < 8; s++)
         for (unsigned b = 0; b < 4; b++) {
             uint8_t c = code[s * 4 + b];
-            size_t  at = r * 4 + b;
+            size_t  i = r * 4 + b;
             if (l->quants == 512) {
-                to[s * 64 + at] = c;
+                to[s / 2 * at->codes_step + s % 2 * 64 + i] = c;
                 continue;
             }
-            to[s / 2 * 64 + at] |= (uint8_t)((c & 15) << s % 2 * 4);
+            to[s / 2 * at->codes_step + i] |= (uint8_t)((c & 15) << s % 2 * 4);
             if (l->quants == 320)
-                to[256 + at] |= (uint8_t)(c >> 4 << s);
+                more[i] |= (uint8_t)(c >> 4 << s);
             else if (l->quants == 384)
-                to[256 + s / 4 * 64 + at] |= (uint8_t)(c >> 4 << s % 4 * 2);
+                more[s / 4 * 64 + i] |= (uint8_t)(c >> 4 << s % 4 * 2);
         }
 }
 
-static void put_scales(uint8_t *panel, const struct panel_layout *l, const struct place *at, unsigned r, const struct group *g)
+static void put_scales(uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r, const struct group *g)
 {
     uint8_t *scales = panel + at->scales, *tops = panel + at->tops;
     if (l->tops == 0) {
@@ -184,18 +173,18 @@ static void put_scales(uint8_t *panel, const struct panel_layout *l, const struc
         put_u16(tops + 32, r, g->m);
 }
 
-/* One panel from 16 rows of the file; rows that are not there stay zero. */
+/* One panel from as many rows of the file; rows that are not there stay zero. */
 static void fill_quantised(uint8_t *panel, enum format f, uint32_t in, const uint8_t *row, unsigned n_row)
 {
     const struct panel_layout *l = panel_layout(f);
     size_t                     row_bytes = format_bytes(f, in);
     for (uint32_t g = 0; g < in / GROUP; g++) {
-        struct place at = place_of(l, in, g);
         for (unsigned r = 0; r < n_row; r++) {
-            struct group x = {{0}, 0, 0, 0, 0};
+            struct panel_place at = panel_place(l, g, r / STRIP_ROWS);
+            struct group       x = {{0}, 0, 0, 0, 0};
             readers[f](row + r * row_bytes, g, &x);
-            put_codes(panel + at.quants, l, r, x.code);
-            put_scales(panel, l, &at, r, &x);
+            put_codes(panel, l, &at, r % STRIP_ROWS, x.code);
+            put_scales(panel, l, &at, r % STRIP_ROWS, &x);
         }
     }
 }
@@ -302,20 +291,21 @@ void pack_fill(struct packed *plan, const struct weight *w, const struct tensor 
     team_run(t, &(struct work){.n_step = (uint32_t)n, .pieces = fill_pieces, .piece = fill_piece, .ctx = &f});
 }
 
-static unsigned code_at(const uint8_t *q, const struct panel_layout *l, unsigned r, unsigned k)
+static unsigned code_at(const uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r, unsigned k)
 {
-    unsigned s = k / 4, at = r * 4 + k % 4;
+    const uint8_t *q = panel + at->codes, *more = panel + at->more;
+    unsigned       s = k / 4, i = r * 4 + k % 4;
     if (l->quants == 512)
-        return q[s * 64 + at];
-    unsigned c = q[s / 2 * 64 + at] >> s % 2 * 4 & 15;
+        return q[s / 2 * at->codes_step + s % 2 * 64 + i];
+    unsigned c = q[s / 2 * at->codes_step + i] >> s % 2 * 4 & 15;
     if (l->quants == 320)
-        c |= (q[256 + at] >> s & 1u) << 4;
+        c |= (more[i] >> s & 1u) << 4;
     else if (l->quants == 384)
-        c |= (q[256 + s / 4 * 64 + at] >> s % 4 * 2 & 3u) << 4;
+        c |= (more[s / 4 * 64 + i] >> s % 4 * 2 & 3u) << 4;
     return c;
 }
 
-static void row_of_group(const uint8_t *panel, const struct panel_layout *l, const struct place *at, unsigned r, float *out)
+static void row_of_group(const uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r, float *out)
 {
     const uint8_t *scales = panel + at->scales, *tops = panel + at->tops;
     float          d[2], m = 0;
@@ -331,7 +321,7 @@ static void row_of_group(const uint8_t *panel, const struct panel_layout *l, con
             m = -(f16_float(u16_at(tops + 32 + r * 2)) * (float)scales[16 + r]);
     }
     for (unsigned k = 0; k < GROUP; k++) {
-        int c = (int)code_at(panel + at->quants, l, r, k) - (int)l->offset;
+        int c = (int)code_at(panel, l, at, r, k) - (int)l->offset;
         out[k] = d[k / 16] * (float)c + m;
     }
 }
@@ -349,7 +339,7 @@ void pack_row(const struct packed *m, uint32_t row, float *out)
     for (uint32_t k = 0; !l && k < m->in; k++)
         out[k] = plain_at(p->format, panel + ((size_t)k * PANEL_ROWS + r) * each);
     for (uint32_t g = 0; l && g < m->in / GROUP; g++) {
-        struct place at = place_of(l, m->in, g);
-        row_of_group(panel, l, &at, r, out + (size_t)g * GROUP);
+        struct panel_place at = panel_place(l, g, r / STRIP_ROWS);
+        row_of_group(panel, l, &at, r % STRIP_ROWS, out + (size_t)g * GROUP);
     }
 }

@@ -1,6 +1,6 @@
-/* pack.h -- weights as the kernels read them: panels of 16 rows, made straight from the mapped file, the only copy.
+/* pack.h -- weights as the kernels read them: panels of 32 rows, made straight from the mapped file, the only copy.
  *
- * Quantised formats keep their codes and their scales to the bit (panels.def).  F32, F16 and BF16 lie as [in][16].  Vectors
+ * Quantised formats keep their codes and their scales to the bit (panels.def).  F32, F16 and BF16 lie as [in][32].  Vectors
  * (in = 1: biases, norm weights) become F32 without gaps. */
 #ifndef BACKEND_CPU_PACK_H
 #define BACKEND_CPU_PACK_H
@@ -8,7 +8,8 @@
 #include "backend/backend.h"
 #include "backend/cpu/team.h"
 
-enum { PANEL_ROWS = 16, GROUP = 32, PANEL_ALIGN = 64 };
+/* A strip is what the lanes of a kernel hold side by side. */
+enum { STRIP_ROWS = 16, PANEL_STRIPS = 2, PANEL_ROWS = STRIP_ROWS * PANEL_STRIPS, GROUP = 32, PANEL_ALIGN = 64 };
 
 /* Rows of one format. */
 struct panels {
@@ -29,6 +30,21 @@ struct panel_layout {
     int      minimum;
     bool     halves;
 };
+
+/* Where in a panel the parts of a group's strip begin: its codes of numbers 8x to 8x + 7 (codes + x * codes_step), what
+ * else of its codes there is (`more`), its scales, its tops. */
+struct panel_place {
+    size_t codes, codes_step, more, scales, tops;
+};
+
+static inline struct panel_place panel_place(const struct panel_layout *l, size_t group, unsigned strip)
+{
+    size_t each = l->quants + l->scales, line = l->quants == 512 ? 128 : 64, more = l->quants - 4 * line;
+    size_t tops = l->tops ? group / 8 * PANEL_STRIPS * (l->tops + 8 * each) : 0;
+    size_t at = tops + PANEL_STRIPS * (l->tops + (l->tops ? group % 8 : group) * each);
+    return (struct panel_place){at + strip * line, PANEL_STRIPS * line, at + PANEL_STRIPS * 4 * line + strip * more,
+                                at + PANEL_STRIPS * l->quants + strip * l->scales, tops + strip * l->tops};
+}
 
 /* NULL: the format is not quantised. */
 const struct panel_layout *panel_layout(enum format f);

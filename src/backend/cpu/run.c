@@ -162,11 +162,11 @@ void run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
                                        (struct act_group *)(void *)(pl->acts + r.from * pl->act_stride));
 }
 
-/* Panels of a piece of this part, for a block of n rows: an even number. */
+/* Panels of a piece of this part, for a block of n rows. */
 static uint32_t panels_of_piece(const struct panels *p, uint32_t in, uint32_t n)
 {
-    size_t work = p->panel_bytes + (size_t)in * PANEL_ROWS / 8 * n, panels = PIECE_WORK / work + 1;
-    return (uint32_t)(panels + 1) & ~1u;
+    size_t work = p->panel_bytes + (size_t)in * PANEL_ROWS / 8 * n;
+    return (uint32_t)(PIECE_WORK / work) + 1;
 }
 
 uint32_t pieces_of_linear(const struct plan *pl, const struct step *s)
