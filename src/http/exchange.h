@@ -30,8 +30,8 @@ struct exchange {
     enum exchange_phase   phase;
     int                   fd;
     struct buf            body;
-    size_t                dropped;      /* bytes of the body that came after it was full */
-    bool                  discard;      /* the body is over the limit, and nothing of it is kept */
+    size_t                dropped;      /* bytes of the body that were not kept */
+    bool                  discard;      /* the head says that the body will not be taken: nothing of it is kept */
     bool                  watched;      /* for a hang-up */
     bool                  last;         /* the connection is closed after the reply */
     const char           *target;       /* as sent */

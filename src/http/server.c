@@ -24,7 +24,7 @@ enum {
     CONNECTION_BYTES = 32 * 1024,   /* holds the request's head, and what is read or written at a time */
     READ_BYTES = 4 * 1024,          /* a step by which the room for reading grows */
     TURNED_AWAY_MAX = 64,           /* connections over the limit that are open to be told so */
-    DISCARD_BYTES_MAX = 64 << 20    /* of a declared body over the limit */
+    DISCARD_BYTES_MAX = 64 << 20    /* of a body whose head says that it will not be taken */
 };
 
 /* A connection.  Network thread only. */
@@ -188,6 +188,14 @@ static enum MHD_Result answer_now(struct server *s, struct exchange *x)
     return exchange_answer(x);
 }
 
+/* "OPTIONS *" asks about the server, not about anything in it. */
+static void methods_answer(struct exchange *x)
+{
+    struct http_header allow = {"Allow", HTTP_METHODS};
+    reply_start(&x->reply, 204, &allow, 1);
+    reply_end(&x->reply);
+}
+
 /* `why` not to serve it, or NULL; the answer to it comes from the server's owner, who knows how errors look. */
 static enum MHD_Result answer(struct server *s, struct exchange *x, const struct err *why, bool last)
 {
@@ -202,6 +210,8 @@ static enum MHD_Result answer(struct server *s, struct exchange *x, const struct
         s->o.fail(s->o.ctx, &x->request, &x->reply, why);
     else if (cors_asks(x))
         cors_answer(x, s->o.cors_origin);
+    else if (str_is(x->request.path, "*"))
+        methods_answer(x);
     else
         s->o.handle(s->o.ctx, &x->request, &x->reply);
     /* Not before: most replies that are ready at once are never suspended, and need no watching. */
@@ -212,13 +222,19 @@ static enum MHD_Result answer(struct server *s, struct exchange *x, const struct
     return answer_now(s, x);
 }
 
-/* Whether a declared body over the limit is read all the same, and thrown away: a client that is sending does not look
+/* Whether a body that is not taken is read all the same, and thrown away: a client that is sending does not look
  * for an answer, and loses it when the connection is closed meanwhile.  One that asks first is waiting for it. */
 static bool discards(const struct exchange *x)
 {
     const char *expect = x->request.header(&x->request, "Expect");
     struct err  e;
     return !(expect && name_is(expect, "100-continue")) && request_fits(x, DISCARD_BYTES_MAX, &e);
+}
+
+/* Whether the body that the head announces is one to take. */
+static bool body_check(const struct server *s, const struct exchange *x, struct err *e)
+{
+    return request_plain(x, e) && request_fits(x, s->o.body_bytes_max, e);
 }
 
 /* The head is there.  What is refused here is refused before its body, so the connection ends with it. */
@@ -232,7 +248,7 @@ static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MH
         return answer(s, x, &e, true);
     if (c->turned_away)
         return answer(s, x, &c->why, true);
-    if (request_fits(x, s->o.body_bytes_max, &e))
+    if (body_check(s, x, &e))
         return MHD_YES;
     x->discard = discards(x);
     return x->discard ? MHD_YES : answer(s, x, &e, true);
@@ -242,16 +258,16 @@ static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MH
  * does not look for an answer; then the connection is dropped. */
 static enum MHD_Result take_body(struct server *s, struct exchange *x, const char *data, size_t n)
 {
-    if (x->discard || buf_append(&x->body, data, n))
+    if (!x->discard && buf_append(&x->body, data, n))
         return MHD_YES;
     x->dropped += n;
-    return x->dropped <= s->o.body_bytes_max ? MHD_YES : MHD_NO;
+    return x->dropped <= (x->discard ? DISCARD_BYTES_MAX : s->o.body_bytes_max) ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result take_end(struct server *s, struct exchange *x)
 {
     struct err e;
-    if (x->discard && !request_fits(x, s->o.body_bytes_max, &e))
+    if (x->discard && !body_check(s, x, &e))
         return answer(s, x, &e, false);
     if (x->body.full) {
         err_set(&e, ERR_TOO_LARGE, "the body has more than %zu bytes, the most taken", s->o.body_bytes_max);
