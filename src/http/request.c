@@ -94,9 +94,9 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-static bool framing_check(const struct head *h, const char *version, struct err *e)
+static bool framing_check(const struct head *h, struct err *e)
 {
-    bool old = strcmp(version, "HTTP/1.0") == 0;
+    bool old = h->x->old;
     if (h->malformed)
         return err_set(e, ERR_INVALID, "a header has a byte in it that does not belong there");
     if (h->folded)
@@ -202,9 +202,10 @@ bool request_read(struct exchange *x, struct MHD_Connection *c, const char *meth
     size_t n = strlen(method);
     x->request.method = (struct str){arena_copy(&x->arena, method, n), n};
     x->bodyless = strcmp(method, "HEAD") == 0;
+    x->old = strcmp(version, "HTTP/1.0") == 0;
     if (!is_token(method))
         return err_set(e, ERR_INVALID, "the request's method is not a word");
-    return framing_check(&h, version, e) && target_read(x, e);
+    return framing_check(&h, e) && target_read(x, e);
 }
 
 bool request_fits(const struct exchange *x, size_t body_bytes_max, struct err *e)

@@ -267,6 +267,7 @@ static enum MHD_Result take_body(struct server *s, struct exchange *x, const cha
 static enum MHD_Result take_end(struct server *s, struct exchange *x)
 {
     struct err e;
+    x->heard = true;
     if (x->discard && !body_check(s, x, &e))
         return answer(s, x, &e, false);
     if (x->body.full) {
@@ -318,9 +319,12 @@ static void on_completed(void *ctx, struct MHD_Connection *net, void **at, enum 
     exchange_done(x);
 }
 
-static void on_hangup(void *who)
+static void on_hangup(void *who, enum hangup_how how)
 {
-    exchange_cut(who);
+    if (how == HANGUP_GONE)
+        exchange_cut(who);
+    else
+        exchange_probe(who);
 }
 
 static void on_library_log(void *ctx, const char *fmt, va_list ap)

@@ -3,7 +3,9 @@
  * One network thread.  It reads and checks requests (limits, strict framing), calls the handler once the body is there,
  * and writes what reply_write() left for it.  The handler must not wait: it hands the request to somebody and returns.
  * Replies may be written and ended from any thread.  A client that vanishes is noticed within a second even while
- * nothing is being written to it; one that shuts down its sending side before it has its reply counts as vanished.
+ * nothing is being written to it.  One that only shuts down its sending side has its reply all the same: it may come
+ * behind a "100 Continue", which finds out that the client is still there.  (A client of HTTP/1.0 is only found out when
+ * something is written to it.)
  *
  * A HEAD request comes as such, and what is written to its reply only counts towards its length.  What is so malformed
  * that it never becomes a request is answered by the library, with a page of its own. */
