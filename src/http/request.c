@@ -6,6 +6,7 @@
 #include "http/request.h"
 
 #include "base/utf8.h"
+#include "http/head.h"
 
 struct head {
     struct exchange *x;
@@ -29,26 +30,6 @@ static bool is_lenient(void)
 static bool follows(const char *line, const char *end)
 {
     return line == end + 1 || line == end + 2;
-}
-
-/* A token of RFC 9110: letters, digits and a few signs. */
-static bool is_token(const char *z)
-{
-    if (!*z)
-        return false;
-    for (; *z; z++)
-        if (!((*z >= '0' && *z <= '9') || (*z >= 'A' && *z <= 'Z') || (*z >= 'a' && *z <= 'z') ||
-              strchr("!#$%&'*+-.^_`|~", *z)))
-            return false;
-    return true;
-}
-
-static bool has_control(const char *z)
-{
-    for (; *z; z++)
-        if (((unsigned char)*z < 0x20 && *z != '\t') || *z == 0x7F)
-            return true;
-    return false;
 }
 
 static bool begins(const char *name, const char *with)
@@ -79,7 +60,7 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
     (void)kind;
     CHECK(h->n < h->n_max);
     h->x->header[h->n++] = (struct http_header){arena_copy(a, name, strlen(name)), copy};
-    h->malformed = h->malformed || !is_token(name) || has_control(copy);
+    h->malformed = h->malformed || !head_is_token(str_of(name)) || head_has_control(str_of(copy));
     h->folded = h->folded || (h->end && !follows(name, h->end));
     h->end = h->end && value ? value + strlen(value) : NULL;
     if (name_is(name, "Host")) {
@@ -167,7 +148,7 @@ static bool target_read(struct exchange *x, struct err *e)
     struct http_request *r = &x->request;
     bool                 is_options = str_is(r->method, "OPTIONS");
     struct str           raw = str_of(x->target), query;
-    if (has_control(x->target) || strchr(x->target, '\t') || strchr(x->target, ' '))
+    if (head_has_control(raw) || strchr(x->target, '\t') || strchr(x->target, ' '))
         return err_set(e, ERR_INVALID, "the request line has a control character or a blank in its path");
     if (!target_cut(&raw, &query, is_options, e))
         return false;
@@ -203,7 +184,7 @@ bool request_read(struct exchange *x, struct MHD_Connection *c, const char *meth
     x->request.method = (struct str){arena_copy(&x->arena, method, n), n};
     x->bodyless = strcmp(method, "HEAD") == 0;
     x->old = strcmp(version, "HTTP/1.0") == 0;
-    if (!is_token(method))
+    if (!head_is_token(x->request.method))
         return err_set(e, ERR_INVALID, "the request's method is not a word");
     return framing_check(&h, e) && target_read(x, e);
 }

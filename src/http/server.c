@@ -1,7 +1,8 @@
 /* server.c -- the library set up, and the way of a request through it.
  *
- * Three threads: the door's lets connections in, the library's (the network thread) does everything with them, and the
- * watcher's notices peers that hang up while their connection is suspended, which the library does not.  Whatever ends
+ * Four threads: the door's lets connections in, the gate's looks at their first head, the library's (the network thread)
+ * does everything else with them, and the watcher's notices peers that hang up while their connection is suspended, which
+ * the library does not.  Whatever ends
  * a connection, the library's "completed" call is the one place where an exchange leaves the network. */
 #include "http/server.h"
 
@@ -10,6 +11,8 @@
 #include "base/threads.h"
 #include "http/cors.h"
 #include "http/door.h"
+#include "http/gate.h"
+#include "http/refusal.h"
 #include "http/request.h"
 
 #include <arpa/inet.h>
@@ -27,13 +30,15 @@ enum {
     DISCARD_BYTES_MAX = 64 << 20    /* of a body whose head says that it will not be taken */
 };
 
-/* A connection.  Network thread only. */
+/* A connection.  The network thread's, but while the gate holds it. */
 struct client {
     struct server  *server;
+    struct MHD_Connection *net;
     struct client  *next, *prev;
     struct in6_addr addr;
     char            peer[INET6_ADDRSTRLEN];
     bool            turned_away;
+    bool            refused;        /* at the gate: whatever it sends now is not listened to */
     struct err      why;
 };
 
@@ -43,6 +48,7 @@ struct server {
     struct MHD_Daemon *daemon;
     struct hangup     *hangup;
     struct door       *door;
+    struct gate       *gate;
     uint16_t           port;
     struct client     *client;              /* network thread only */
     unsigned           n_admitted;          /* those not turned away; network thread only */
@@ -101,6 +107,7 @@ static void client_open(struct server *s, struct MHD_Connection *net, void **at)
 {
     struct client *c = mem_new(sizeof *c);
     c->server = s;
+    c->net = net;
     client_name(c, MHD_get_connection_info(net, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     client_admit(s, c);
     c->next = s->client;
@@ -121,10 +128,27 @@ static void client_close(struct client *c)
     free(c);
 }
 
+static void on_pass(void *ctx, void *who)
+{
+    (void)ctx;
+    MHD_resume_connection(((struct client *)who)->net);
+}
+
+static void on_refuse(void *ctx, void *who, const struct err *e, struct buf *out)
+{
+    struct server *s = ctx;
+    struct client *c = who;
+    c->refused = true;
+    refusal_write(&s->o, c->peer, e, out);
+}
+
 static void on_connection(void *ctx, struct MHD_Connection *net, void **at, enum MHD_ConnectionNotificationCode what)
 {
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        client_open(ctx, net, at);
+        struct server *s = ctx;
+        client_open(s, net, at);
+        MHD_suspend_connection(net);
+        gate_hold(s->gate, MHD_get_connection_info(net, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, *at);
     } else if (*at) {
         client_close(*at);
         *at = NULL;
@@ -244,6 +268,8 @@ static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MH
     struct client *c = MHD_get_connection_info(net, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     struct err     e;
     x->phase = EXCHANGE_BODY;
+    if (c->refused)
+        return MHD_NO;
     if (!request_read(x, net, method, version, &e))
         return answer(s, x, &e, true);
     if (c->turned_away)
@@ -363,8 +389,10 @@ static bool daemon_start(struct server *s, struct err *e)
 static void server_drop(struct server *s)
 {
     door_close(s->door);
+    gate_shut(s->gate);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    gate_close(s->gate);
     hangup_close(s->hangup);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
@@ -383,7 +411,8 @@ bool server_open(struct server **out, const struct server_opts *o, struct err *e
     s->o.host = NULL;
     pthread_mutex_init(&s->lock, NULL);
     cond_init(&s->changed);
-    if (!door_open(&s->door, o->host, o->port, e) || !hangup_open(&s->hangup, on_hangup, e) || !daemon_start(s, e) ||
+    if (!door_open(&s->door, o->host, o->port, e) || !hangup_open(&s->hangup, on_hangup, e) ||
+        !gate_open(&s->gate, &(struct gate_opts){on_pass, on_refuse, s, s->o.idle_s_max}, e) || !daemon_start(s, e) ||
         !door_start(s->door, (struct door_enter){on_enter, s}, o->log, e)) {
         server_drop(s);
         return false;

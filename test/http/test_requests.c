@@ -421,6 +421,54 @@ static void no_request_is_smuggled(void **state)
     print_message("%zu probes, %u of them without an answer\n", sizeof probes / sizeof probes[0], n_silent);
 }
 
+/* Malformed requests are answered by fail(), not with the library's page, and the reason is named. */
+static void what_is_no_request_is_refused_in_our_words(void **state)
+{
+    (void)state;
+    static const struct { const char *bytes; int status; const char *word; } cases[] = {
+        {"hello\r\n\r\n", 400, "request line"},
+        {"GET /\r\nHost: h\r\n\r\n", 400, "request line"},
+        {"GET  HTTP/1.1\r\nHost: h\r\n\r\n", 400, "request line"},
+        {" / HTTP/1.1\r\nHost: h\r\n\r\n", 400, "method"},
+        {"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400, "method"},
+        {"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 400, "blank"},
+        {"GET / HTTP/1.1 \r\nHost: h\r\n\r\n", 400, "blank"},
+        {"GET / HTTP/1\r\nHost: h\r\n\r\n", 400, "version"},
+        {"GET / http/1.1\r\nHost: h\r\n\r\n", 400, "version"},
+        {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505, "HTTP/2.0"},
+        {"GET / HTTP/0.9\r\nHost: h\r\n\r\n", 505, "HTTP/0.9"},
+        {"GET / HTTP/1.1\r\n\r\n", 400, "Host"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nnothing\r\n\r\n", 400, "colon"},
+        {"GET / HTTP/1.1\r\nHost: h\r\n: x\r\n\r\n", 400, "byte"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nX : x\r\n\r\n", 400, "byte"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400, "byte"},
+        {"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", 400, "folded"},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: many\r\n\r\n", 400, "Content-Length"},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n", 400, "Content-Length"},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\n", 400, "Content-Length"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int bytewise = 0; bytewise < 2; bytewise++) {
+            struct wire   w;
+            struct answer a;
+            size_t        n = strlen(cases[i].bytes);
+            atomic_store(&n_handled, 0);
+            wire_open(&w, port);
+            for (size_t at = 0, some = bytewise ? 1 : n; at < n && wire_send(&w, cases[i].bytes + at, some); at += some)
+                if (bytewise && at % 8 == 0)
+                    sleep_ms(1);
+            answer_read(&w, &a, false);
+            if (a.status != cases[i].status || !a.whole || !strstr(a.body.p, cases[i].word) || strchr(a.body.p, '<'))
+                fail_msg("%s: %d %s", cases[i].bytes, a.status, a.body.p ? a.body.p : "");
+            assert_true(answer_has(&a, "Content-Type: text/plain") && answer_has(&a, "Connection: close"));
+            assert_false(wire_say(&w, GET("/smuggled")) && wire_more(&w));
+            assert_int_equal(atomic_load(&n_handled), 0);
+            answer_drop(&a);
+            wire_close(&w);
+        }
+    wait_connections(server, 0);
+}
+
 static void heads_have_a_limit(void **state)
 {
     (void)state;
@@ -432,10 +480,36 @@ static void heads_have_a_limit(void **state)
         ;
     wire_say(&w, "\r\n");
     answer_read(&w, &a, false);
-    assert_true(a.status == 431 || a.status == 0);
+    assert_int_equal(a.status, 431);
+    assert_non_null(strstr(a.body.p, "too long"));
     answer_drop(&a);
     wire_close(&w);
     expect(GET("/"), 200, NULL);
+
+    /* One long line, up to the limit, and a path of many small parts. */
+    static char line[20000];
+    for (int over = 0; over < 2; over++) {
+        memset(line, 'x', sizeof line);
+        line[over ? 16384 - 30 : 16384 - 50] = '\0';
+        wire_open(&w, port);
+        wire_say(&w, "GET / HTTP/1.1\r\nHost: h\r\nX-Long: ");
+        wire_send(&w, line, strlen(line));
+        wire_say(&w, "\r\n\r\n");
+        answer_read(&w, &a, false);
+        assert_int_equal(a.status, over ? 431 : 200);
+        answer_drop(&a);
+        wire_close(&w);
+    }
+    for (size_t i = 0; i < 2000; i++)
+        line[i] = "a&"[i % 2];
+    line[2000] = '\0';
+    wire_open(&w, port);
+    wire_say(&w, "GET /?%s HTTP/1.1\r\nHost: h\r\n\r\n", line);
+    answer_read(&w, &a, false);
+    assert_int_equal(a.status, 431);
+    assert_null(strchr(a.body.p, '<'));
+    answer_drop(&a);
+    wire_close(&w);
 }
 
 static void pages_from_localhost_may_call(void **state)
@@ -635,6 +709,7 @@ int main(void)
         cmocka_unit_test(a_declared_body_over_the_limit_is_heard_out),
         cmocka_unit_test(a_body_is_asked_for),
         cmocka_unit_test(no_request_is_smuggled),
+        cmocka_unit_test(what_is_no_request_is_refused_in_our_words),
         cmocka_unit_test(heads_have_a_limit),
         cmocka_unit_test(pages_from_localhost_may_call),
         cmocka_unit_test(both_loopbacks_are_served),
