@@ -20,7 +20,7 @@
 #include <sys/event.h>
 #endif
 
-enum { EVENTS = 64, LOOK_MS = 50 };
+enum { EVENTS = 64, LOOK_MS = 20 };
 
 struct slot {
     void    *who;       /* NULL: not watched */

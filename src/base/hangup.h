@@ -18,7 +18,7 @@ enum hangup_how {
     HANGUP_HALF,        /* it sends no more, since HANGUP_HALF_MS: most replies are away before anything needs to be known */
     HANGUP_GONE         /* the connection is reset, or closed on both sides */
 };
-enum { HANGUP_HALF_MS = 250 };
+enum { HANGUP_HALF_MS = 100 };
 
 /* Has hung_up(who, how) called, at most once a watch for each, HALF never after GONE, on the watching thread (or within
  * hangup_watch() should the system refuse to watch: GONE).  It must not wait and not call back here.  ERR_IO when the

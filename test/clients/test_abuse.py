@@ -81,6 +81,21 @@ class Abuse(unittest.TestCase):
             if after_bytes:
                 s.recv(after_bytes)
 
+    def test_connections_leave_nothing(self):
+        """No model is asked, so that memory is flat but for the connections: they hold 32 KB each."""
+        pid = int(os.environ["HEARTH_PID"])
+
+        def come_and_go(n):
+            for i in range(n):
+                with socket.create_connection(("127.0.0.1", PORT), timeout=20) as s:
+                    s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" if i % 2 else b"GET /bad\r\n\r\n")
+                    if i % 3:
+                        s.recv(1000)
+            return resident_kb(pid)
+
+        before = come_and_go(400)
+        self.assertLess(come_and_go(800) - before, 4 * 1024, "memory grew")
+
     def test_vanishing_clients(self):
         pid = int(os.environ["HEARTH_PID"])
         for i in range(20):
@@ -91,7 +106,8 @@ class Abuse(unittest.TestCase):
             self.vanish((i % 3) * 200)
         self.assertEqual(wait_until_idle()["cache"]["blocks_used"], 0)
         self.assertEqual(status()["num_running"], 0)
-        self.assertLess(resident_kb(pid) - before, 8 * 1024, "memory grew")
+        # The cache's memory, planned at start, is only now touched for the first time, some MB of it in a run.
+        self.assertLess(resident_kb(pid) - before, 24 * 1024, "memory grew")
         code, _, answer = raw("POST", "/v1/chat/completions", json.dumps(GOOD))
         self.assertEqual(code, 200, answer)
 
