@@ -638,10 +638,11 @@ static void put_request(struct answer *a, struct json_out *w)
     pthread_mutex_unlock(&a->lock);
 }
 
-void answer_list(struct api *api, struct json_out *w)
+void answer_list(struct api *api, const struct client *who, struct json_out *w)
 {
     json_open(w, "requests", '[');
     for (struct answer *a = api->answer; a; a = a->next)
-        put_request(a, w);
+        if (!who || a->q.call->client.id == who->id)
+            put_request(a, w);
     json_close(w);
 }

@@ -18,6 +18,6 @@ void answer_begin(const struct asked *q);
 bool answer_cancel(struct api *a, struct str id, const struct client *who);     /* false: none of that id runs */
 void answer_stop_all(struct api *a);
 void answer_tick_all(struct api *a);
-void answer_list(struct api *a, struct json_out *w);            /* a member "requests" */
+void answer_list(struct api *a, const struct client *who, struct json_out *w);  /* a member "requests"; NULL: all */
 
 #endif

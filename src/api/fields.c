@@ -21,12 +21,26 @@ static const struct field table[] = {
 #undef FIELD
 };
 
-static const struct field *find(struct str name, unsigned where)
+enum { N_FIELD = sizeof table / sizeof table[0] };
+
+/* The field of that name under `under`: "", or a field's name and a dot. */
+static const struct field *find(const char *under, struct str name, unsigned where)
 {
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if ((table[i].where & where) && str_is(name, table[i].name))
+    size_t n = strlen(under);
+    if (name.n && memchr(name.p, '.', name.n))
+        return NULL;
+    for (size_t i = 0; i < N_FIELD; i++)
+        if ((table[i].where & where) && strncmp(table[i].name, under, n) == 0 && str_is(name, table[i].name + n))
             return &table[i];
     return NULL;
+}
+
+static bool lists_members(const char *under)
+{
+    for (size_t i = 0; i < N_FIELD; i++)
+        if (strncmp(table[i].name, under, strlen(under)) == 0)
+            return true;
+    return false;
 }
 
 json fields_get(json request, const char *name)
@@ -37,7 +51,7 @@ json fields_get(json request, const char *name)
 
 json fields_at(const struct fields *q, const char *name)
 {
-    return find(str_of(name), q->where) ? fields_get(q->request, name) : NULL;
+    return find("", str_of(name), q->where) ? fields_get(q->request, name) : NULL;
 }
 
 static bool fits(json v, unsigned types)
@@ -127,25 +141,39 @@ void fields_ignore(struct buf *ignored, const char *under, struct str name)
         buf_printf(ignored, "%s%s%.*s", ignored->n ? ", " : "", under, (int)name.n, name.p);
 }
 
+static bool check_members(json object, const char *under, unsigned where, struct buf *ignored, struct err *e);
+
+static bool check(const struct field *f, json v, unsigned where, struct buf *ignored, struct err *e)
+{
+    char under[NAME_BYTES_MAX];
+    if (json_type(v) == JSON_NULL || f->use == NO_EFFECT)
+        return true;
+    if (!fits(v, f->types))
+        return wrong_type(f, v, e);
+    if (f->use == REFUSED)
+        return refuse(f, v, e);
+    snprintf(under, sizeof under, "%s.", f->name);
+    return !lists_members(under) || check_members(v, under, where, ignored, e);
+}
+
+static bool check_members(json object, const char *under, unsigned where, struct buf *ignored, struct err *e)
+{
+    if (json_len(object) > MEMBERS_MAX)
+        return err_set(e, ERR_INVALID, "%.*s has %zu fields; at most %d make sense",
+                       *under ? (int)strlen(under) - 1 : 11, *under ? under : "the request", json_len(object), MEMBERS_MAX);
+    for (struct json_iter it = json_iter(object); json_next(&it);) {
+        const struct field *f = find(under, it.key, where);
+        if (!f)
+            fields_ignore(ignored, under, it.key);
+        else if (!check(f, it.value, where, ignored, e))
+            return false;
+    }
+    return true;
+}
+
 bool fields_check(json request, enum fields_where where, struct buf *ignored, struct err *e)
 {
     if (json_type(request) != JSON_OBJECT)
         return err_set(e, ERR_INVALID, "the request must be a JSON object, not %s", json_type_name(request));
-    if (json_len(request) > MEMBERS_MAX)
-        return err_set(e, ERR_INVALID, "the request has %zu fields; at most %d make sense", json_len(request),
-                       MEMBERS_MAX);
-    for (struct json_iter it = json_iter(request); json_next(&it);) {
-        const struct field *f = find(it.key, where);
-        if (!f) {
-            fields_ignore(ignored, "", it.key);
-            continue;
-        }
-        if (json_type(it.value) == JSON_NULL || f->use == NO_EFFECT)
-            continue;
-        if (!fits(it.value, f->types))
-            return wrong_type(f, it.value, e);
-        if (f->use == REFUSED && !refuse(f, it.value, e))
-            return false;
-    }
-    return true;
+    return check_members(request, "", where, ignored, e);
 }

@@ -8,7 +8,8 @@
 enum fields_where { FIELDS_CHAT = 1, FIELDS_TEXT = 2 };
 
 /* Checks every member of the request: a known one has a right type, and one that is refused has a neutral value.  Names
- * that are not known are appended to `ignored`, separated by ", " (those that may stand in a header).
+ * that are not known, also of members where fields.def lists them ("stream_options.x"), are appended to `ignored`,
+ * separated by ", " (those that may stand in a header).
  *
  * ERR_INVALID or ERR_UNSUPPORTED name the field. */
 MUST_USE bool fields_check(json request, enum fields_where where, struct buf *ignored, struct err *e);

@@ -1,4 +1,5 @@
-/* status.c -- GET /v1/status: what runs now, for people and their scripts. */
+/* status.c -- GET /v1/status: what runs now, for people and their scripts.  Where there are keys, each sees only its own
+ * requests one by one; the sums are everybody's. */
 #include "api/answer.h"
 
 static double rate(uint64_t n, double s)
@@ -64,7 +65,7 @@ bool status_get(struct call *c)
     put_memory(w, p);
     put_cache(w, &s, p);
     pthread_mutex_lock(&a->lock);
-    answer_list(a, w);
+    answer_list(a, a->o.n_key ? &c->client : NULL, w);
     pthread_mutex_unlock(&a->lock);
     json_close(w);
     return call_json(c, 200, w);

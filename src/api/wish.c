@@ -178,14 +178,10 @@ static bool read_logprobs(struct wish *w, const struct fields *q, struct err *e)
 static bool read_stream(struct wish *w, const struct fields *q, struct err *e)
 {
     json options = fields_at(q, "stream_options");
-    json usage = fields_get(options, "include_usage");
     w->stream = json_bool(fields_at(q, "stream"), false);
     if (options && !w->stream)
         return err_param(e, "stream_options", "stream_options may only be sent with stream: true");
-    if (usage && json_type(usage) != JSON_BOOL)
-        return err_param(e, "stream_options", "stream_options.include_usage must be a boolean, not %s",
-                         json_type_name(usage));
-    w->include_usage = json_bool(usage, false);
+    w->include_usage = json_bool(fields_get(options, "include_usage"), false);
     return true;
 }
 

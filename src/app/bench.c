@@ -2,27 +2,22 @@
  *
  * The engine is driven as the server drives it, with jobs; only HTTP and text are left out.  Prompts are random ids, each
  * its own, so that nothing is found in the cache. */
+#include "app/await.h"
 #include "app/commands.h"
 #include "app/load.h"
 #include "base/mem.h"
-#include "base/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS_MAX = 99 };     /* options.def has it too */
-
 /* What the jobs of one measurement report, on the engine's thread. */
 struct tally {
-    pthread_mutex_t lock;
-    pthread_cond_t  ended;
-    unsigned        left, started;
-    uint64_t        first_ns, all_first_ns, last_ns;    /* first token of the first and of the last stream; last token */
-    uint64_t        tokens_after;                       /* drawn after every stream had its first */
-    unsigned        n;
-    bool            failed;
+    struct await await;
+    unsigned     n, started;
+    uint64_t     first_ns, all_first_ns, last_ns;       /* first token of the first and of the last stream; last token */
+    uint64_t     tokens_after;                          /* drawn after every stream had its first */
 };
 
 struct stream {
@@ -35,7 +30,6 @@ static void on_event(void *ctx, const struct event *ev)
     struct stream *s = ctx;
     struct tally  *t = s->tally;
     uint64_t       now = clock_ns(clock_real());
-    pthread_mutex_lock(&t->lock);
     if (ev->kind == EVENT_TOKEN) {
         if (t->started == t->n)
             t->tokens_after++;
@@ -47,12 +41,7 @@ static void on_event(void *ctx, const struct event *ev)
         }
         t->last_ns = now;
     }
-    if (ev->kind == EVENT_END) {
-        t->failed |= ev->reason == END_FAILED;
-        t->left--;
-        pthread_cond_signal(&t->ended);
-    }
-    pthread_mutex_unlock(&t->lock);
+    await_note(&t->await, ev);
 }
 
 struct measure {
@@ -62,11 +51,10 @@ struct measure {
 
 static bool measure_once(struct engine *g, uint32_t n_vocab, struct measure *m, uint64_t *seed, struct err *e)
 {
-    struct tally   t = {.left = m->streams, .n = m->streams};
+    struct tally   t = {.n = m->streams};
     struct stream *s = mem_array(m->streams, sizeof *s);
     int32_t       *prompt = mem_array(m->prompt, sizeof *prompt);
-    pthread_mutex_init(&t.lock, NULL);
-    cond_init(&t.ended);
+    await_init(&t.await);
     uint64_t from = clock_ns(clock_real());
     bool     ok = true;
     unsigned sent = 0;
@@ -81,18 +69,12 @@ static bool measure_once(struct engine *g, uint32_t n_vocab, struct measure *m, 
         uint64_t id;
         ok = engine_submit(g, &j, &id, e);
     }
-    pthread_mutex_lock(&t.lock);
-    t.left -= m->streams - sent + (ok ? 0 : 1);
-    while (t.left > 0)
-        cond_wait(&t.ended, &t.lock, UINT64_MAX);
-    pthread_mutex_unlock(&t.lock);
-    if (ok && t.failed)
-        ok = err_set(e, ERR_INTERNAL, "a step failed; run hearth serve --log debug to see why");
+    await_jobs(&t.await, ok ? sent : sent - 1, UINT64_MAX);
+    ok = ok && await_well(&t.await, e);
     m->first_ms = (double)(t.first_ns - from) / 1e6;
     m->prefill_tok_s = (double)m->prompt * m->streams / ((double)(t.all_first_ns - from) / 1e9);
     m->decode_tok_s = t.last_ns > t.all_first_ns ? (double)t.tokens_after / ((double)(t.last_ns - t.all_first_ns) / 1e9) : 0;
-    pthread_cond_destroy(&t.ended);
-    pthread_mutex_destroy(&t.lock);
+    await_drop(&t.await);
     free(prompt);
     free(s);
     return ok;
@@ -112,12 +94,11 @@ static double median(double *v, unsigned n)
 
 static bool measure_rounds(struct engine *g, uint32_t n_vocab, struct measure *m, unsigned rounds, struct err *e)
 {
-    double   prefill[ROUNDS_MAX], decode[ROUNDS_MAX], first[ROUNDS_MAX];
+    double  *prefill = mem_array(3 * rounds, sizeof *prefill), *decode = prefill + rounds, *first = decode + rounds;
     uint64_t seed = m->streams * 1000003u + m->prompt;
-    CHECK(rounds <= ROUNDS_MAX);
-    for (unsigned r = 0; r < rounds; r++) {
-        if (!measure_once(g, n_vocab, m, &seed, e))
-            return false;
+    bool     ok = true;
+    for (unsigned r = 0; ok && r < rounds; r++) {
+        ok = measure_once(g, n_vocab, m, &seed, e);
         prefill[r] = m->prefill_tok_s;
         decode[r] = m->decode_tok_s;
         first[r] = m->first_ms;
@@ -125,7 +106,8 @@ static bool measure_rounds(struct engine *g, uint32_t n_vocab, struct measure *m
     m->prefill_tok_s = median(prefill, rounds);
     m->decode_tok_s = median(decode, rounds);
     m->first_ms = median(first, rounds);
-    return true;
+    free(prefill);
+    return ok;
 }
 
 static void print_json(const char *model, const struct measure *m, unsigned n)

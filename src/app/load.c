@@ -20,9 +20,15 @@ static bool add_hint(struct err *e, const char *hint)
 
 static bool open_checkpoint(struct checkpoint **out, const char *path, struct err *e)
 {
-    return checkpoint_open(out, path, e) || (file_kind(path) == FILE_NONE &&
-           add_hint(e, "; MODEL is a .gguf file or a folder with config.json (scripts/fetch-model prints the path of a "
-                       "small one)"));
+    if (checkpoint_open(out, path, e))
+        return true;
+    if (e->kind == ERR_NOT_FOUND && file_kind(path) == FILE_FOLDER)
+        add_hint(e, "; a model's folder holds config.json, tokenizer.json and *.safetensors: download all of the model's "
+                    "files into it, or give MODEL as the path of a .gguf file (scripts/fetch-model prints a small one's)");
+    else if (file_kind(path) == FILE_NONE)
+        add_hint(e, "; MODEL is a .gguf file or a folder with config.json (scripts/fetch-model prints the path of a "
+                    "small one)");
+    return false;
 }
 
 static bool open_tokenizer(struct loaded *l, struct err *e)
@@ -71,40 +77,22 @@ static char *named(json v, char *known)
 /* A folder's tokenizer_config.json names the tokens that templates call bos_token and eos_token. */
 static void read_words(struct loaded *l)
 {
-    size_t           n;
-    struct json_doc *doc = NULL;
-    char            *text = checkpoint_text(l->checkpoint, "tokenizer_config.json", &n);
-    l->bos_text = spelling(l->tokenizer, tokenizer_bos(l->tokenizer));
-    l->eos_text = spelling(l->tokenizer, tokenizer_eos(l->tokenizer));
-    if (text && json_parse(&doc, (struct str){text, n}, NULL)) {
-        l->bos_text = named(json_get(json_root(doc), "bos_token"), l->bos_text);
-        l->eos_text = named(json_get(json_root(doc), "eos_token"), l->eos_text);
-    }
-    json_free(doc);
-    free(text);
+    json config = checkpoint_tokenizer(l->checkpoint);
+    l->bos_text = named(json_get(config, "bos_token"), spelling(l->tokenizer, tokenizer_bos(l->tokenizer)));
+    l->eos_text = named(json_get(config, "eos_token"), spelling(l->tokenizer, tokenizer_eos(l->tokenizer)));
 }
 
 /* What the checkpoint's authors recommend; without the file, nothing. */
 static void read_defaults(struct loaded *l)
 {
-    l->defaults.temperature = l->defaults.top_p = l->defaults.repeat = 1;
-    size_t           n;
-    struct json_doc *doc = NULL;
-    char            *text = checkpoint_text(l->checkpoint, "generation_config.json", &n);
-    if (!text)
-        return;
-    if (json_parse(&doc, (struct str){text, n}, NULL)) {
-        json r = json_root(doc);
-        l->defaults.temperature = (float)json_num_or(json_get(r, "temperature"), 1);
-        l->defaults.top_p = (float)json_num_or(json_get(r, "top_p"), 1);
-        l->defaults.min_p = (float)json_num_or(json_get(r, "min_p"), 0);
-        l->defaults.repeat = (float)json_num_or(json_get(r, "repetition_penalty"), 1);
-        l->defaults.top_k = (int32_t)json_int_or(json_get(r, "top_k"), 0);
-        if (!json_bool(json_get(r, "do_sample"), true))
-            l->defaults.temperature = 0;
-    }
-    json_free(doc);
-    free(text);
+    json r = checkpoint_generation(l->checkpoint);
+    l->defaults.temperature = (float)json_num_or(json_get(r, "temperature"), 1);
+    l->defaults.top_p = (float)json_num_or(json_get(r, "top_p"), 1);
+    l->defaults.min_p = (float)json_num_or(json_get(r, "min_p"), 0);
+    l->defaults.repeat = (float)json_num_or(json_get(r, "repetition_penalty"), 1);
+    l->defaults.top_k = (int32_t)json_int_or(json_get(r, "top_k"), 0);
+    if (!json_bool(json_get(r, "do_sample"), true))
+        l->defaults.temperature = 0;
 }
 
 bool load_open(struct loaded *out, const char *path, struct err *e)

@@ -1,8 +1,8 @@
 /* run.c -- hearth run: one answer in the terminal, as it is made. */
+#include "app/await.h"
 #include "app/commands.h"
 #include "app/load.h"
 #include "base/random.h"
-#include "base/threads.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -14,14 +14,11 @@ enum { PROMPT_BYTES_MAX = 16 << 20 };
 
 /* The answer, filled on the engine's thread, waited for on ours. */
 struct answer {
-    pthread_mutex_t lock;
-    pthread_cond_t  ended;
-    struct detok   *detok;
-    struct buf      piece;
+    struct await         await;
+    struct detok        *detok;
+    struct buf           piece;
     const struct loaded *loaded;
-    struct event    end;
-    struct err      err;
-    bool            done;
+    struct event         end;
 };
 
 static bool is_eos(const struct loaded *l, int32_t id)
@@ -46,17 +43,12 @@ static void on_event(void *ctx, const struct event *ev)
         detok_push(a->detok, ev->drawn->token, &a->piece);
         print(a);
     }
-    if (ev->kind != EVENT_END)
-        return;
-    detok_end(a->detok, &a->piece);
-    print(a);
-    pthread_mutex_lock(&a->lock);
-    a->end = *ev;
-    if (ev->err)
-        a->err = *ev->err;
-    a->done = true;
-    pthread_cond_signal(&a->ended);
-    pthread_mutex_unlock(&a->lock);
+    if (ev->kind == EVENT_END) {
+        detok_end(a->detok, &a->piece);
+        print(a);
+        a->end = *ev;
+    }
+    await_note(&a->await, ev);
 }
 
 static void put_message(struct json_out *w, const char *role, struct str content)
@@ -109,18 +101,13 @@ static bool read_prompt(const struct options *o, struct buf *out, struct err *e)
 static void wait_for(struct answer *a, struct engine *g, uint64_t id)
 {
     bool cancelled = false;
-    pthread_mutex_lock(&a->lock);
-    while (!a->done) {
+    while (!await_jobs(&a->await, 1, 50000000)) {
         sigset_t pending;
-        cond_wait(&a->ended, &a->lock, cond_deadline(50000000));
-        if (!a->done && !cancelled && sigpending(&pending) == 0 && sigismember(&pending, SIGINT)) {
+        if (!cancelled && sigpending(&pending) == 0 && sigismember(&pending, SIGINT)) {
             cancelled = true;
-            pthread_mutex_unlock(&a->lock);
             engine_cancel(g, id);
-            pthread_mutex_lock(&a->lock);
         }
     }
-    pthread_mutex_unlock(&a->lock);
 }
 
 static void say_speed(const struct event *end)
@@ -135,8 +122,7 @@ static bool answer_prompt(const struct loaded *l, struct engine *g, const struct
 {
     struct answer a = {.loaded = l, .detok = detok_new(l->tokenizer, true)};
     buf_init(&a.piece, 0);
-    pthread_mutex_init(&a.lock, NULL);
-    cond_init(&a.ended);
+    await_init(&a.await);
     struct job j = {
         .token = prompt->id, .n_token = (uint32_t)prompt->n,
         .tokens_max = o->given.tokens ? (uint32_t)o->tokens.v : UINT32_MAX,
@@ -151,13 +137,9 @@ static bool answer_prompt(const struct loaded *l, struct engine *g, const struct
     if (ok) {
         wait_for(&a, g, id);
         say_speed(&a.end);
-        if (a.end.reason == END_FAILED) {
-            *e = a.err;
-            ok = false;
-        }
+        ok = await_well(&a.await, e);
     }
-    pthread_cond_destroy(&a.ended);
-    pthread_mutex_destroy(&a.lock);
+    await_drop(&a.await);
     detok_free(a.detok);
     buf_drop(&a.piece);
     return ok;

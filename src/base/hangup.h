@@ -1,7 +1,8 @@
 /* hangup.h -- tells when the peer of a socket hangs up, while nobody reads from it or writes to it.
  *
- * One thread watches them all (epoll on Linux, kqueue elsewhere).  A peer that only shuts down its sending side counts
- * as one that hung up: over TCP the two cannot be told apart. */
+ * One thread watches them all (epoll on Linux, kqueue elsewhere).  A peer that closes and one that only shuts down its
+ * sending side look the same over TCP, until something is sent to it: what has closed answers with a reset.  So there are
+ * two calls, and in between it is for the socket's owner to send something. */
 #ifndef BASE_HANGUP_H
 #define BASE_HANGUP_H
 
@@ -13,10 +14,16 @@ extern "C" {
 
 struct hangup;
 
-/* Has hung_up(who) called, at most once a watch, on the watching thread (or within hangup_watch() should the system
- * refuse to watch).  It must not wait and not call back here.  ERR_IO when the system has no descriptor or thread
- * left. */
-MUST_USE bool hangup_open(struct hangup **out, void (*hung_up)(void *who), struct err *e);
+enum hangup_how {
+    HANGUP_HALF,        /* it sends no more, since HANGUP_HALF_MS: most replies are away before anything needs to be known */
+    HANGUP_GONE         /* the connection is reset, or closed on both sides */
+};
+enum { HANGUP_HALF_MS = 100 };
+
+/* Has hung_up(who, how) called, at most once a watch for each, HALF never after GONE, on the watching thread (or within
+ * hangup_watch() should the system refuse to watch: GONE).  It must not wait and not call back here.  ERR_IO when the
+ * system has no descriptor or thread left. */
+MUST_USE bool hangup_open(struct hangup **out, void (*hung_up)(void *who, enum hangup_how how), struct err *e);
 void          hangup_close(struct hangup *h);       /* sockets still watched are forgotten; NULL is fine */
 
 /* Any thread.  fd stays the caller's, is watched once at a time, and is forgotten before it is closed.  After

@@ -53,7 +53,7 @@ void cors_answer(struct exchange *x, const char *setting)
     const struct http_request *r = &x->request;
     const char                *wanted = r->header(r, "Access-Control-Request-Headers");
     struct http_header         h[] = {
-        {"Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS"},
+        {"Access-Control-Allow-Methods", HTTP_METHODS},
         {"Access-Control-Max-Age", "600"},
         {"Access-Control-Allow-Headers", wanted},
     };

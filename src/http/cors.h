@@ -7,6 +7,8 @@
 
 #include "http/exchange.h"
 
+#define HTTP_METHODS "GET, HEAD, POST, DELETE, OPTIONS"
+
 /* Whether pages from `origin` may call: NULL for those from localhost, "*" for all, else that one. */
 bool cors_allows(const char *setting, const char *origin);
 

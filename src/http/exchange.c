@@ -3,8 +3,13 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0      /* there the program ignores SIGPIPE, as hearth does everywhere */
+#endif
 
 enum { BLOCK = 4096 };  /* bytes a turn to clients of HTTP/1.0, who know no chunks */
 
@@ -46,6 +51,20 @@ static void cut(struct exchange *x)
         shutdown(x->fd, SHUT_RDWR);
         wake(x);
     }
+}
+
+/* Under the lock.  While the exchange is suspended nothing of the library's is on its way, and something may be sent that
+ * says nothing: an interim response before the reply, and between chunks the leading zero of the next one's length.  To
+ * HTTP/1.0, which knows neither, the reply itself is the probe. */
+static void probe(struct exchange *x)
+{
+    if (!x->half || !x->suspended || !x->net || x->cut || x->old || (x->queued && (x->bodyless || x->last)))
+        return;
+    struct str word = x->queued ? STR("0") : STR("HTTP/1.1 100 Continue\r\n\r\n");
+    ssize_t    n = send(x->fd, word.p, word.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    x->half = false;
+    if (n < 0 ? errno != EAGAIN && errno != EWOULDBLOCK : (size_t)n < word.n)
+        cut(x);
 }
 
 static void drop(struct exchange *x)
@@ -198,6 +217,14 @@ bool exchange_ended(struct exchange *x)
     return ended;
 }
 
+/* Under the lock. */
+static void suspend(struct exchange *x)
+{
+    x->suspended = true;
+    MHD_suspend_connection(x->net);
+    probe(x);
+}
+
 /* The library's content reader.  It holds no lock of its own that a caller of MHD_resume_connection() might want. */
 static ssize_t body_read(void *ctx, uint64_t at, char *out, size_t max)
 {
@@ -220,8 +247,7 @@ static ssize_t body_read(void *ctx, uint64_t at, char *out, size_t max)
     } else if (x->ended) {
         n = MHD_CONTENT_READER_END_OF_STREAM;
     } else {
-        x->suspended = true;
-        MHD_suspend_connection(x->net);
+        suspend(x);
     }
     pthread_mutex_unlock(&x->lock);
     return n;
@@ -271,9 +297,11 @@ enum MHD_Result exchange_answer(struct exchange *x)
     bool ready = x->status && (x->ended || !x->bodyless), cut_off = x->cut;
     if (!cut_off && ready) {
         m = response_new(x);
+        x->queued = true;
+    } else if (!cut_off && x->heard && !x->turned) {
+        x->turned = true;
     } else if (!cut_off) {
-        x->suspended = true;
-        MHD_suspend_connection(x->net);
+        suspend(x);
     }
     unsigned status = (unsigned)x->status;
     pthread_mutex_unlock(&x->lock);
@@ -290,6 +318,14 @@ void exchange_cut(struct exchange *x)
 {
     pthread_mutex_lock(&x->lock);
     cut(x);
+    pthread_mutex_unlock(&x->lock);
+}
+
+void exchange_probe(struct exchange *x)
+{
+    pthread_mutex_lock(&x->lock);
+    x->half = true;
+    probe(x);
     pthread_mutex_unlock(&x->lock);
 }
 

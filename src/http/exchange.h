@@ -30,10 +30,13 @@ struct exchange {
     enum exchange_phase   phase;
     int                   fd;
     struct buf            body;
-    size_t                dropped;      /* bytes of the body that came after it was full */
-    bool                  discard;      /* the body is over the limit, and nothing of it is kept */
+    size_t                dropped;      /* bytes of the body that were not kept */
+    bool                  discard;      /* the head says that the body will not be taken: nothing of it is kept */
+    bool                  heard;        /* the request is there to its end */
+    bool                  turned;       /* the library was let go round once before it is suspended */
     bool                  watched;      /* for a hang-up */
     bool                  last;         /* the connection is closed after the reply */
+    bool                  old;          /* HTTP/1.0 */
     const char           *target;       /* as sent */
     struct http_header   *header;
     size_t                n_header;
@@ -45,6 +48,8 @@ struct exchange {
     pthread_cond_t         told;
     struct MHD_Connection *net;         /* NULL: done with */
     bool                   suspended, cut, handed, ended, released, telling;
+    bool                   queued;      /* the library has the response */
+    bool                   half;        /* the peer sends no more, and was not yet probed */
     bool                   bodyless;    /* HEAD, 204, 304: sent whole at the end */
     int                    status;      /* 0: not started */
     struct http_header    *out_header;
@@ -63,12 +68,20 @@ struct exchange *exchange_new(struct MHD_Connection *net, size_t reply_bytes_max
 void exchange_hand(struct exchange *x);
 bool exchange_ended(struct exchange *x);
 
-/* For the library's handler to return: queues the response, or suspends until there is one. */
+/* For the library's handler to return: queues the response, or suspends until there is one.
+ *
+ * A suspended connection keeps what it waited for, and when it is resumed the library (0.9.75) tries that first: if that
+ * is reading, a peer that sends no more looks like one that is gone.  So a request that was heard out is not suspended
+ * before the library has gone round once, and found that there is nothing to wait for. */
 enum MHD_Result exchange_answer(struct exchange *x);
 
 /* The connection is to be dropped: the peer hung up, reads too slowly, or the server closes.  Any thread, while the
  * network still has its share. */
 void exchange_cut(struct exchange *x);
+
+/* The peer sends no more: it is found out whether it is still there to read, as soon as the wire is free for that.  One
+ * that is not answers with a reset.  Any thread, while the network still has its share. */
+void exchange_probe(struct exchange *x);
 
 /* The network leaves: the library is done with the request, one way or the other.  Network thread. */
 void exchange_done(struct exchange *x);

@@ -1,7 +1,8 @@
 /* server.c -- the library set up, and the way of a request through it.
  *
- * Three threads: the door's lets connections in, the library's (the network thread) does everything with them, and the
- * watcher's notices peers that hang up while their connection is suspended, which the library does not.  Whatever ends
+ * Four threads: the door's lets connections in, the gate's looks at their first head, the library's (the network thread)
+ * does everything else with them, and the watcher's notices peers that hang up while their connection is suspended, which
+ * the library does not.  Whatever ends
  * a connection, the library's "completed" call is the one place where an exchange leaves the network. */
 #include "http/server.h"
 
@@ -10,6 +11,8 @@
 #include "base/threads.h"
 #include "http/cors.h"
 #include "http/door.h"
+#include "http/gate.h"
+#include "http/refusal.h"
 #include "http/request.h"
 
 #include <arpa/inet.h>
@@ -24,16 +27,18 @@ enum {
     CONNECTION_BYTES = 32 * 1024,   /* holds the request's head, and what is read or written at a time */
     READ_BYTES = 4 * 1024,          /* a step by which the room for reading grows */
     TURNED_AWAY_MAX = 64,           /* connections over the limit that are open to be told so */
-    DISCARD_BYTES_MAX = 64 << 20    /* of a declared body over the limit */
+    DISCARD_BYTES_MAX = 64 << 20    /* of a body whose head says that it will not be taken */
 };
 
-/* A connection.  Network thread only. */
+/* A connection.  The network thread's, but while the gate holds it. */
 struct client {
     struct server  *server;
+    struct MHD_Connection *net;
     struct client  *next, *prev;
     struct in6_addr addr;
     char            peer[INET6_ADDRSTRLEN];
     bool            turned_away;
+    bool            refused;        /* at the gate: whatever it sends now is not listened to */
     struct err      why;
 };
 
@@ -43,6 +48,7 @@ struct server {
     struct MHD_Daemon *daemon;
     struct hangup     *hangup;
     struct door       *door;
+    struct gate       *gate;
     uint16_t           port;
     struct client     *client;              /* network thread only */
     unsigned           n_admitted;          /* those not turned away; network thread only */
@@ -101,6 +107,7 @@ static void client_open(struct server *s, struct MHD_Connection *net, void **at)
 {
     struct client *c = mem_new(sizeof *c);
     c->server = s;
+    c->net = net;
     client_name(c, MHD_get_connection_info(net, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     client_admit(s, c);
     c->next = s->client;
@@ -121,10 +128,27 @@ static void client_close(struct client *c)
     free(c);
 }
 
+static void on_pass(void *ctx, void *who)
+{
+    (void)ctx;
+    MHD_resume_connection(((struct client *)who)->net);
+}
+
+static void on_refuse(void *ctx, void *who, const struct err *e, struct buf *out)
+{
+    struct server *s = ctx;
+    struct client *c = who;
+    c->refused = true;
+    refusal_write(&s->o, c->peer, e, out);
+}
+
 static void on_connection(void *ctx, struct MHD_Connection *net, void **at, enum MHD_ConnectionNotificationCode what)
 {
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        client_open(ctx, net, at);
+        struct server *s = ctx;
+        client_open(s, net, at);
+        MHD_suspend_connection(net);
+        gate_hold(s->gate, MHD_get_connection_info(net, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, *at);
     } else if (*at) {
         client_close(*at);
         *at = NULL;
@@ -188,6 +212,14 @@ static enum MHD_Result answer_now(struct server *s, struct exchange *x)
     return exchange_answer(x);
 }
 
+/* "OPTIONS *" asks about the server, not about anything in it. */
+static void methods_answer(struct exchange *x)
+{
+    struct http_header allow = {"Allow", HTTP_METHODS};
+    reply_start(&x->reply, 204, &allow, 1);
+    reply_end(&x->reply);
+}
+
 /* `why` not to serve it, or NULL; the answer to it comes from the server's owner, who knows how errors look. */
 static enum MHD_Result answer(struct server *s, struct exchange *x, const struct err *why, bool last)
 {
@@ -202,6 +234,8 @@ static enum MHD_Result answer(struct server *s, struct exchange *x, const struct
         s->o.fail(s->o.ctx, &x->request, &x->reply, why);
     else if (cors_asks(x))
         cors_answer(x, s->o.cors_origin);
+    else if (str_is(x->request.path, "*"))
+        methods_answer(x);
     else
         s->o.handle(s->o.ctx, &x->request, &x->reply);
     /* Not before: most replies that are ready at once are never suspended, and need no watching. */
@@ -212,13 +246,19 @@ static enum MHD_Result answer(struct server *s, struct exchange *x, const struct
     return answer_now(s, x);
 }
 
-/* Whether a declared body over the limit is read all the same, and thrown away: a client that is sending does not look
+/* Whether a body that is not taken is read all the same, and thrown away: a client that is sending does not look
  * for an answer, and loses it when the connection is closed meanwhile.  One that asks first is waiting for it. */
 static bool discards(const struct exchange *x)
 {
     const char *expect = x->request.header(&x->request, "Expect");
     struct err  e;
     return !(expect && name_is(expect, "100-continue")) && request_fits(x, DISCARD_BYTES_MAX, &e);
+}
+
+/* Whether the body that the head announces is one to take. */
+static bool body_check(const struct server *s, const struct exchange *x, struct err *e)
+{
+    return request_plain(x, e) && request_fits(x, s->o.body_bytes_max, e);
 }
 
 /* The head is there.  What is refused here is refused before its body, so the connection ends with it. */
@@ -228,11 +268,13 @@ static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MH
     struct client *c = MHD_get_connection_info(net, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     struct err     e;
     x->phase = EXCHANGE_BODY;
+    if (c->refused)
+        return MHD_NO;
     if (!request_read(x, net, method, version, &e))
         return answer(s, x, &e, true);
     if (c->turned_away)
         return answer(s, x, &c->why, true);
-    if (request_fits(x, s->o.body_bytes_max, &e))
+    if (body_check(s, x, &e))
         return MHD_YES;
     x->discard = discards(x);
     return x->discard ? MHD_YES : answer(s, x, &e, true);
@@ -242,16 +284,17 @@ static enum MHD_Result take_head(struct server *s, struct exchange *x, struct MH
  * does not look for an answer; then the connection is dropped. */
 static enum MHD_Result take_body(struct server *s, struct exchange *x, const char *data, size_t n)
 {
-    if (x->discard || buf_append(&x->body, data, n))
+    if (!x->discard && buf_append(&x->body, data, n))
         return MHD_YES;
     x->dropped += n;
-    return x->dropped <= s->o.body_bytes_max ? MHD_YES : MHD_NO;
+    return x->dropped <= (x->discard ? DISCARD_BYTES_MAX : s->o.body_bytes_max) ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result take_end(struct server *s, struct exchange *x)
 {
     struct err e;
-    if (x->discard && !request_fits(x, s->o.body_bytes_max, &e))
+    x->heard = true;
+    if (x->discard && !body_check(s, x, &e))
         return answer(s, x, &e, false);
     if (x->body.full) {
         err_set(&e, ERR_TOO_LARGE, "the body has more than %zu bytes, the most taken", s->o.body_bytes_max);
@@ -302,9 +345,12 @@ static void on_completed(void *ctx, struct MHD_Connection *net, void **at, enum 
     exchange_done(x);
 }
 
-static void on_hangup(void *who)
+static void on_hangup(void *who, enum hangup_how how)
 {
-    exchange_cut(who);
+    if (how == HANGUP_GONE)
+        exchange_cut(who);
+    else
+        exchange_probe(who);
 }
 
 static void on_library_log(void *ctx, const char *fmt, va_list ap)
@@ -343,8 +389,10 @@ static bool daemon_start(struct server *s, struct err *e)
 static void server_drop(struct server *s)
 {
     door_close(s->door);
+    gate_shut(s->gate);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    gate_close(s->gate);
     hangup_close(s->hangup);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
@@ -363,7 +411,8 @@ bool server_open(struct server **out, const struct server_opts *o, struct err *e
     s->o.host = NULL;
     pthread_mutex_init(&s->lock, NULL);
     cond_init(&s->changed);
-    if (!door_open(&s->door, o->host, o->port, e) || !hangup_open(&s->hangup, on_hangup, e) || !daemon_start(s, e) ||
+    if (!door_open(&s->door, o->host, o->port, e) || !hangup_open(&s->hangup, on_hangup, e) ||
+        !gate_open(&s->gate, &(struct gate_opts){on_pass, on_refuse, s, s->o.idle_s_max}, e) || !daemon_start(s, e) ||
         !door_start(s->door, (struct door_enter){on_enter, s}, o->log, e)) {
         server_drop(s);
         return false;

@@ -3,10 +3,15 @@
  * One network thread.  It reads and checks requests (limits, strict framing), calls the handler once the body is there,
  * and writes what reply_write() left for it.  The handler must not wait: it hands the request to somebody and returns.
  * Replies may be written and ended from any thread.  A client that vanishes is noticed within a second even while
- * nothing is being written to it; one that shuts down its sending side before it has its reply counts as vanished.
+ * nothing is being written to it.  One that only shuts down its sending side has its reply all the same: it may come
+ * behind a "100 Continue", which finds out that the client is still there.  (A client of HTTP/1.0 is only found out when
+ * something is written to it.)
  *
- * A HEAD request comes as such, and what is written to its reply only counts towards its length.  What is so malformed
- * that it never becomes a request is answered by the library, with a page of its own. */
+ * A HEAD request comes as such, and what is written to its reply only counts towards its length.
+ *
+ * What is so malformed that it never becomes a request gets its error from fail() like the rest, when it is the first on
+ * its connection.  A later one, and a body in broken chunks, is answered by the library with a page of its own, and the
+ * connection closed: the library (0.9.75) lets nobody change that page. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -35,7 +40,8 @@ struct server_opts {
     const char *cors_origin;            /* NULL: pages from localhost (any port) may call; "*": all; else that origin */
     void      (*handle)(void *ctx, const struct http_request *in, struct reply *out);
     void      (*fail)(void *ctx, const struct http_request *in, struct reply *out, const struct err *e);
-                                        /* writes the error body for what the server itself refuses */
+                                        /* answers what the server itself refuses; ends the reply before it returns; on
+                                         * any thread */
     void       *ctx;
     const struct log *log;              /* outlives the server */
 };

@@ -208,6 +208,16 @@ const char *checkpoint_at(const struct checkpoint *c, size_t i, struct tensor *o
     return c->entry[i].name;
 }
 
+json checkpoint_generation(const struct checkpoint *c)
+{
+    return json_root(c->generation);
+}
+
+json checkpoint_tokenizer(const struct checkpoint *c)
+{
+    return json_root(c->tokenizer);
+}
+
 static char *text_take(struct str s, size_t *n)
 {
     if (!s.p)

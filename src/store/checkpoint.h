@@ -37,6 +37,10 @@ uint64_t    checkpoint_bytes(const struct checkpoint *c);       /* of all tensor
 /* config.json, or its likeness made from GGUF keys ("architectures", "hidden_size", "rope_scaling", …). */
 json checkpoint_config(const struct checkpoint *c);
 
+/* generation_config.json and tokenizer_config.json; NULL: there is none (a GGUF file has neither). */
+json checkpoint_generation(const struct checkpoint *c);
+json checkpoint_tokenizer(const struct checkpoint *c);
+
 /* The token ids that end an answer: generation_config.json's eos_token_id, else config.json's; of a GGUF file eos, eot
  * and eom.  Without repeats.  Returns how many (up to n); they are not compared with the vocabulary. */
 size_t checkpoint_eos(const struct checkpoint *c, int32_t *out, size_t n);

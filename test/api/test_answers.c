@@ -237,12 +237,46 @@ static void cancel(struct rig *r, const char *method, const char *id, const char
     memory_reply_drop(&m);
 }
 
+/* Whether the status that the key is shown lists the request. */
+static bool is_shown(struct rig *r, const char *key, const char *id)
+{
+    struct memory_reply m;
+    memory_reply_init(&m, "GET", "/v1/status", STR(""));
+    if (key)
+        m.sent[m.n_sent++] = (struct http_header){"x-api-key", key};
+    api_handle(r->api, &m.request, &m.reply);
+    RIG_WAIT(memory_ended(&m));
+    bool shown = memory_has(&m, id);
+    assert_true(memory_has(&m, "\"num_running\":"));
+    assert_int_equal(memory_has(&m, "\"request_id\""), shown);
+    memory_reply_drop(&m);
+    return shown;
+}
+
 static void id_of(struct memory_reply *m, char id[64])
 {
     char *body = memory_body(m), *at = strstr(body, "chatcmpl-");
     assert_non_null(at);
     snprintf(id, 64, "%.41s", at);
     free(body);
+}
+
+static void without_keys_everybody_sees_what_runs(void **state)
+{
+    (void)state;
+    struct rig          r;
+    struct memory_reply m;
+    char                id[64];
+    rig_init(&r, &(struct rig_opts){.n_key = 0});
+    rig_script(&r, "Hello|!hold|<eos>");
+    start(&r, &m, ASK("\"stream\":true,"));
+    RIG_UNTIL(&r, memory_has(&m, "Hello"));
+    id_of(&m, id);
+    assert_true(is_shown(&r, NULL, id));
+    fake_release(r.engine);
+    RIG_UNTIL(&r, memory_ended(&m));
+    rig_drop(&r);
+    memory_reply_drop(&m);
 }
 
 static void cancelled_by_its_id(void **state)
@@ -261,6 +295,8 @@ static void cancelled_by_its_id(void **state)
         api_handle(r.api, &m.request, &m.reply);
         RIG_UNTIL(&r, memory_has(&m, "Hello"));
         id_of(&m, id);
+        assert_true(is_shown(&r, "a", id));
+        assert_false(is_shown(&r, "b", id));
         cancel(&r, methods[i], id, "b", 404);
         cancel(&r, methods[i], id, "a", 200);
         RIG_UNTIL(&r, memory_ended(&m));
@@ -610,6 +646,7 @@ int main(void)
         cmocka_unit_test(silence_is_broken),
         cmocka_unit_test(a_whole_answer_stays_silent),
         cmocka_unit_test(headers_come_before_the_prompt_is_read),
+        cmocka_unit_test(without_keys_everybody_sees_what_runs),
         cmocka_unit_test(cancelled_by_its_id),
         cmocka_unit_test(full),
         cmocka_unit_test(stopped_while_it_answers),

@@ -1,8 +1,9 @@
 """The other commands, as a newcomer types them, and what they say when something is wrong."""
-import contextlib, json, os, pathlib, re, shutil, signal, socket, subprocess, tempfile, unittest, urllib.request
+import contextlib, http.server, json, os, pathlib, re, shutil, signal, socket, subprocess, tempfile, threading, unittest, urllib.request
 
 HEARTH, MODEL, PORT = os.environ["HEARTH"], os.environ["HEARTH_MODEL"], os.environ["HEARTH_PORT"]
 TINY = pathlib.Path(__file__).resolve().parents[1] / "fixtures/tiny/llama3"
+DEMO = pathlib.Path(__file__).resolve().parents[2] / "scripts/demo"
 
 
 def hearth(*arguments, **options):
@@ -73,6 +74,23 @@ class Commands(unittest.TestCase):
                 short.write(whole.read(1 << 20))
             short.flush()
             self.fails(1, "gguf", "inspect", short.name)
+
+    def test_a_folder_that_is_no_model_says_what_one_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.fails(1, f"{folder}/config.json: No such file.*; a model's folder holds config.json.*scripts/fetch-model", "serve", folder)
+            shutil.copy(TINY / "config.json", folder)
+            self.fails(1, f"{folder} holds no .safetensors file; a model's folder holds", "inspect", folder)
+
+    def test_the_demo_asks_no_other_server(self):
+        demo = lambda port: subprocess.run([DEMO], capture_output=True, text=True, timeout=60, env={**os.environ, "PORT": str(port)})
+        done = demo(PORT)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, f"^demo: a hearth serving smollm2 answers on 127.0.0.1:{PORT} already; .*PORT={int(PORT) + 1} scripts/demo\n$")
+        with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+            threading.Thread(target=other.serve_forever, daemon=True).start()
+            done = demo(other.server_port)
+            other.shutdown()
+        self.assertRegex(done.stderr, "^demo: another server answers on")
 
     def test_numbers_have_a_range(self):
         for command, option, least, most in (

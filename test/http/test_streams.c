@@ -316,6 +316,71 @@ static void clients_vanish_while_replies_end(void **state)
     vanish(false, true);
 }
 
+/* Who only says that it will send no more has its whole reply: before the reply begins, while it grows, and when it is
+ * there at once. */
+static void half_closed_clients_are_answered(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        bool               start = kind & 1, old = kind & 2;
+        struct desk        d;
+        struct server_opts o;
+        struct wire        w;
+        struct answer      a;
+        struct server     *s = desk_open(&d, &o);
+        d.start = start;
+        wire_open(&w, server_port(s));
+        wire_say(&w, old ? "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi"
+                         : "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+        shutdown(w.fd, SHUT_WR);
+        wait_for(&d.n, 1);
+        sleep_ms(600);
+        assert_int_equal(atomic_load(&d.n_gone), 0);
+        if (!start)
+            events_start(d.reply[0]);
+        for (int i = 0; i < 3; i++) {
+            assert_true(reply_write(d.reply[0], STR("data: 0123456789abcdef\n\n")));
+            sleep_ms(20);
+        }
+        reply_end(d.reply[0]);
+        answer_read(&w, &a, false);
+        if (!start && !old) {
+            assert_int_equal(a.status, 100);
+            answer_drop(&a);
+            answer_read(&w, &a, false);
+        }
+        assert_true(a.status == 200 && a.whole && a.chunked == !old);
+        assert_int_equal(a.body.n, 72);
+        assert_false(wire_more(&w));
+        answer_drop(&a);
+        wire_close(&w);
+        wait_connections(s, 0);
+        server_close(s, 1000);
+    }
+}
+
+static void half_closed_clients_are_answered_at_once(void **state)
+{
+    (void)state;
+    struct desk        d;
+    struct server_opts o;
+    struct wire        w;
+    struct answer      a;
+    struct server     *s = desk_open(&d, &o);
+    wire_open(&w, server_port(s));
+    wire_say(&w, GET("/now") GET("/now"));
+    shutdown(w.fd, SHUT_WR);
+    for (int i = 0; i < 2; i++) {
+        answer_read(&w, &a, false);
+        assert_int_equal(a.status, 200);
+        answer_drop(&a);
+    }
+    assert_false(wire_more(&w));
+    wire_close(&w);
+    wait_connections(s, 0);
+    server_close(s, 1000);
+}
+
 /* ---- on_gone ----------------------------------------------------------------------------------------------------- */
 
 struct slow_gone {
@@ -559,6 +624,8 @@ int main(void)
         cmocka_unit_test(clients_vanish_in_the_middle),
         cmocka_unit_test(clients_vanish_before_the_start),
         cmocka_unit_test(clients_vanish_while_replies_end),
+        cmocka_unit_test(half_closed_clients_are_answered),
+        cmocka_unit_test(half_closed_clients_are_answered_at_once),
         cmocka_unit_test(taking_on_gone_back_waits),
         cmocka_unit_test(on_gone_taken_back_is_not_called),
         cmocka_unit_test(ends_and_leavings_race),
