@@ -5,7 +5,7 @@
 
 #include "app/options.h"
 
-#define COMMAND(name, args, least, most, help) MUST_USE bool command_##name(const struct options *o, struct err *e);
+#define COMMAND(name, typed, args, least, most, help) MUST_USE bool command_##name(const struct options *o, struct err *e);
 #include "app/commands.def"
 #undef COMMAND
 

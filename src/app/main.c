@@ -6,7 +6,7 @@
 int main(int argc, char **argv)
 {
     static bool (*const run[])(const struct options *, struct err *) = {
-#define COMMAND(name, args, least, most, help) command_##name,
+#define COMMAND(name, typed, args, least, most, help) command_##name,
 #include "app/commands.def"
 #undef COMMAND
     };

@@ -32,7 +32,7 @@ static const struct {
     const char *name, *args, *help;
     int         least, most;
 } commands[] = {
-#define COMMAND(name, args, least, most, help) {#name, args, help, least, most},
+#define COMMAND(name, typed, args, least, most, help) {typed, args, help, least, most},
 #include "app/commands.def"
 #undef COMMAND
 };
@@ -43,14 +43,15 @@ static void help_all(void)
 {
     puts("hearth: your own machine as an AI server\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
-        printf("  hearth %-7s %-15s %s\n", commands[i].name, commands[i].args, commands[i].help);
+        printf("  hearth %-11s %-15s %s\n", commands[i].name, commands[i].args, commands[i].help);
     puts("\nhearth COMMAND --help lists a command's options.  MODEL is a .gguf file, or a folder with config.json and\n"
          "*.safetensors as Hugging Face lays them out.");
 }
 
 static void help_command(enum command c)
 {
-    printf("usage: hearth %s %s [options]\n%s\n\n", commands[c].name, commands[c].args, commands[c].help);
+    printf("usage: hearth %s %s%s[options]\n%s\n\n", commands[c].name, commands[c].args, *commands[c].args ? " " : "",
+           commands[c].help);
     for (int i = 0; i < N_ROWS; i++) {
         if (!(rows[i].commands & 1u << c))
             continue;
@@ -151,14 +152,20 @@ static bool set_value(struct options *o, const struct row *r, const char *text, 
     return fits(r, text, e);
 }
 
-static bool find_command(const char *name, enum command *out)
+/* The command that the first arguments name, and how many of them do; 0: none. */
+static int find_command(int argc, char **argv, enum command *out)
 {
-    for (int i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0) {
-            *out = (enum command)i;
-            return true;
-        }
-    return false;
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        const char *typed = commands[i].name, *space = strchr(typed, ' ');
+        size_t      n = space ? (size_t)(space - typed) : strlen(typed);
+        if (strlen(argv[1]) != n || strncmp(argv[1], typed, n) != 0)
+            continue;
+        if (space && (argc < 3 || strcmp(argv[2], space + 1) != 0))
+            continue;
+        *out = (enum command)i;
+        return space ? 2 : 1;
+    }
+    return 0;
 }
 
 static void fill_long_options(enum command c, struct option out[static N_ROWS + 3])
@@ -182,7 +189,7 @@ static bool take_arguments(struct options *o, int argc, char **argv, struct err 
     if (n > commands[o->command].most)
         return err_set(e, ERR_INVALID, "\"%s\" is one argument too many for hearth %s (quote texts with spaces)",
                        argv[optind + commands[o->command].most], commands[o->command].name);
-    if (!*argv[optind])
+    if (n > 0 && !*argv[optind])
         return err_set(e, ERR_INVALID, "MODEL may not be empty; hearth %s --help says more", commands[o->command].name);
     for (int i = 0; i < n; i++)
         o->arg[i] = argv[optind + i];
@@ -201,14 +208,15 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         puts("hearth " HEARTH_VERSION);
         return OPTIONS_DONE;
     }
-    if (!find_command(first, &o->command)) {
+    int words = find_command(argc, argv, &o->command);
+    if (words == 0) {
         err_set(e, ERR_INVALID, "there is no command \"%s\"; hearth --help lists them", first);
         return OPTIONS_WRONG;
     }
     struct option table[N_ROWS + 3];
     fill_long_options(o->command, table);
     opterr = 0;
-    optind = 2;
+    optind = 1 + words;
     for (int c; (c = getopt_long(argc, argv, ":hV", table, NULL)) != -1;) {
         if (c == HELP) {
             help_command(o->command);
@@ -220,7 +228,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, stru
         }
         if (c < FIRST) {
             err_set(e, ERR_INVALID, c == ':' ? "%s wants a value" : "%s is no option of hearth %s; --help lists them",
-                    argv[optind - 1], first);
+                    argv[optind - 1], commands[o->command].name);
             return OPTIONS_WRONG;
         }
         if (!set_value(o, &rows[c - FIRST], optarg, e))

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum command {
-#define COMMAND(name, args, least, most, help) COMMAND_##name,
+#define COMMAND(name, typed, args, least, most, help) COMMAND_##name,
 #include "app/commands.def"
 #undef COMMAND
     COMMAND_COUNT
