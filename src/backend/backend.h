@@ -98,6 +98,9 @@ struct backend_type {
     /* Memory for n blocks of state.  Once, before the first compile. */
     bool (*reserve)(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e);
 
+    /* Copies all that block `from` holds into block `to`, in the order of the runs.  NULL: it cannot. */
+    void (*copy)(struct backend *b, uint32_t from, uint32_t to);
+
     /* Names the first instruction it has no kernel for, or returns a plan.  Every weight was adopted before. */
     bool (*compile)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
     void (*plan_free)(struct plan *pl);

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { NEAR_MAX = 64 };            /* children that are looked at */
+
 static uint32_t slots_for(uint32_t n_block)
 {
     uint32_t n = 16;
@@ -13,9 +15,10 @@ static uint32_t slots_for(uint32_t n_block)
     return n;
 }
 
-uint64_t kv_bytes(uint32_t n_block)
+uint64_t kv_bytes(uint32_t n_block, uint32_t block_tokens)
 {
-    return (uint64_t)n_block * sizeof(struct kv_block) + (uint64_t)slots_for(n_block) * sizeof(uint32_t);
+    return n_block * (sizeof(struct kv_block) + (uint64_t)block_tokens * sizeof(int32_t))
+           + 2 * (uint64_t)slots_for(n_block) * sizeof(uint32_t);
 }
 
 static void list_add(struct kv *kv, struct kv_list *l, uint32_t b)
@@ -55,10 +58,12 @@ void kv_init(struct kv *kv, uint32_t n_block, uint32_t block_tokens)
         .spare = {KV_NONE, KV_NONE, 0},
         .idle = {KV_NONE, KV_NONE, 0},
         .slot = mem_array(n_slot, sizeof *kv->slot),
+        .child = mem_array(n_slot, sizeof *kv->child),
         .slot_mask = n_slot - 1,
+        .token = mem_array((size_t)n_block * block_tokens, sizeof *kv->token),
     };
     for (uint32_t i = 0; i < n_slot; i++)
-        kv->slot[i] = KV_NONE;
+        kv->slot[i] = kv->child[i] = KV_NONE;
     for (uint32_t b = 0; b < n_block; b++)
         list_add(kv, &kv->spare, b);
 }
@@ -67,6 +72,8 @@ void kv_drop(struct kv *kv)
 {
     free(kv->block);
     free(kv->slot);
+    free(kv->child);
+    free(kv->token);
     *kv = (struct kv){0};
 }
 
@@ -75,35 +82,50 @@ uint32_t kv_available(const struct kv *kv)
     return kv->spare.n + kv->idle.n;
 }
 
-/* A key is a SHA-256: any of its bytes will do for the table. */
-static uint32_t *slot_of(const struct kv *kv, const struct sha256 *key)
+/* A key is a SHA-256: any of its bytes will do for a table. */
+static uint32_t *slot_of(const struct kv *kv, uint32_t *table, const struct sha256 *key)
 {
     uint32_t word;
     memcpy(&word, key->byte, sizeof word);
-    return &kv->slot[word & kv->slot_mask];
+    return &table[word & kv->slot_mask];
 }
 
-static void unpublish(struct kv *kv, uint32_t b)
+static bool findable(const struct kv_block *x)
 {
-    uint32_t *at = slot_of(kv, &kv->block[b].key);
-    while (*at != b)
-        at = &kv->block[*at].chain;
-    *at = kv->block[b].chain;
-    kv->block[b].published = false;
+    return x->published || x->n_token > 0;
+}
+
+/* Takes it out of both tables. */
+static void forget(struct kv *kv, uint32_t b)
+{
+    struct kv_block *x = &kv->block[b];
+    uint32_t        *at;
+    if (x->published) {
+        for (at = slot_of(kv, kv->slot, &x->key); *at != b;)
+            at = &kv->block[*at].chain;
+        *at = x->chain;
+    }
+    if (x->n_token) {
+        for (at = slot_of(kv, kv->child, &x->parent); *at != b;)
+            at = &kv->block[*at].sibling;
+        *at = x->sibling;
+    }
+    x->published = false;
+    x->n_token = 0;
 }
 
 uint32_t kv_take(struct kv *kv, uint32_t after)
 {
     uint32_t b;
     if (kv->spare.n) {
-        bool follows = after < kv->n_block - 1 && kv->block[after + 1].ref == 0 && !kv->block[after + 1].published;
+        bool follows = after < kv->n_block - 1 && kv->block[after + 1].ref == 0 && !findable(&kv->block[after + 1]);
         b = follows ? after + 1 : kv->spare.first;
         list_remove(kv, &kv->spare, b);
     } else {
         b = kv->idle.first;
         CHECK(b != KV_NONE);
         list_remove(kv, &kv->idle, b);
-        unpublish(kv, b);
+        forget(kv, b);
         kv->n_evicted++;
     }
     kv->block[b].ref = 1;
@@ -113,7 +135,7 @@ uint32_t kv_take(struct kv *kv, uint32_t after)
 void kv_ref(struct kv *kv, uint32_t b)
 {
     struct kv_block *x = &kv->block[b];
-    CHECK(x->ref > 0 || x->published);
+    CHECK(x->ref > 0 || findable(x));
     if (x->ref++ == 0)
         list_remove(kv, &kv->idle, b);
 }
@@ -123,7 +145,7 @@ void kv_unref(struct kv *kv, uint32_t b)
     struct kv_block *x = &kv->block[b];
     CHECK(x->ref > 0);
     if (--x->ref == 0)
-        list_add(kv, x->published ? &kv->idle : &kv->spare, b);
+        list_add(kv, findable(x) ? &kv->idle : &kv->spare, b);
 }
 
 void kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key)
@@ -132,7 +154,7 @@ void kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key)
     CHECK(x->ref > 0 && !x->published);
     if (kv_find(kv, key) != KV_NONE)
         return;
-    uint32_t *slot = slot_of(kv, key);
+    uint32_t *slot = slot_of(kv, kv->slot, key);
     x->key = *key;
     x->chain = *slot;
     x->published = true;
@@ -141,10 +163,44 @@ void kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key)
 
 uint32_t kv_find(const struct kv *kv, const struct sha256 *key)
 {
-    uint32_t b = *slot_of(kv, key);
+    uint32_t b = *slot_of(kv, kv->slot, key);
     while (b != KV_NONE && memcmp(&kv->block[b].key, key, sizeof *key) != 0)
         b = kv->block[b].chain;
     return b;
+}
+
+void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const int32_t *token, uint32_t n)
+{
+    struct kv_block *x = &kv->block[b];
+    uint32_t         same, *slot = slot_of(kv, kv->child, parent);
+    CHECK(x->ref > 0 && x->n_token == 0 && n > 0 && n <= kv->block_tokens);
+    if (kv_near(kv, parent, token, n, &same) != KV_NONE && same == n)
+        return;
+    memcpy(kv->token + (size_t)b * kv->block_tokens, token, n * sizeof *token);
+    x->parent = *parent;
+    x->n_token = n;
+    x->sibling = *slot;
+    *slot = b;
+}
+
+uint32_t kv_near(const struct kv *kv, const struct sha256 *parent, const int32_t *token, uint32_t n, uint32_t *same)
+{
+    uint32_t best = KV_NONE, b = *slot_of(kv, kv->child, parent);
+    *same = 0;
+    for (uint32_t i = 0; i < NEAR_MAX && b != KV_NONE; i++, b = kv->block[b].sibling) {
+        const struct kv_block *x = &kv->block[b];
+        const int32_t         *has = kv->token + (size_t)b * kv->block_tokens;
+        uint32_t               k = 0, most = n < x->n_token ? n : x->n_token;
+        if (memcmp(&x->parent, parent, sizeof *parent) != 0)
+            continue;
+        while (k < most && has[k] == token[k])
+            k++;
+        if (k > *same) {
+            *same = k;
+            best = b;
+        }
+    }
+    return best;
 }
 
 struct sha256 kv_root(struct sha256_run *h, struct str salt)

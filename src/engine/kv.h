@@ -5,6 +5,10 @@
  * That one rule is the prefix cache.  A published block nobody refers to is idle: it stays findable until the pool
  * needs it, the one idle for longest first.
  *
+ * Beyond the last block that two texts share they may share some tokens more.  So what a block holds is also noted under
+ * its parent's key, for the last, partly filled block of a sequence too: whoever comes by there later copies the block
+ * that begins like its own.
+ *
  * Nothing is allocated after kv_init().  Engine thread only, but for kv_root() and kv_key(). */
 #ifndef ENGINE_KV_H
 #define ENGINE_KV_H
@@ -21,6 +25,8 @@ struct kv_block {
     uint32_t      next, prev;       /* in the list it is in, when nobody holds it */
     uint32_t      chain;            /* the next published block in the same slot of the table */
     bool          published;
+    struct sha256 parent;           /* of a noted block: the key before it */
+    uint32_t      n_token, sibling; /* noted tokens, 0: none; the next noted block in the same slot */
 };
 
 struct kv_list {
@@ -31,11 +37,12 @@ struct kv {
     struct kv_block *block;
     uint32_t         n_block, block_tokens;
     struct kv_list   spare, idle;   /* nobody's and empty; nobody's but findable, oldest first */
-    uint32_t        *slot, slot_mask;
+    uint32_t        *slot, *child, slot_mask;   /* published blocks by key, noted ones by their parent's */
+    int32_t         *token;                     /* [n_block][block_tokens] of noted blocks */
     uint64_t         n_evicted;
 };
 
-uint64_t kv_bytes(uint32_t n_block);                    /* host memory that kv_init() takes */
+uint64_t kv_bytes(uint32_t n_block, uint32_t block_tokens);         /* host memory that kv_init() takes */
 void     kv_init(struct kv *kv, uint32_t n_block, uint32_t block_tokens);
 void     kv_drop(struct kv *kv);
 
@@ -52,6 +59,14 @@ void kv_unref(struct kv *kv, uint32_t b);
 /* Makes full block b findable.  When another block has the key already, that one stays and b remains private. */
 void     kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key);
 uint32_t kv_find(const struct kv *kv, const struct sha256 *key);        /* KV_NONE: not there; not referenced by this */
+
+/* Notes what held block b has behind `parent`: n tokens, a whole block of them or its beginning.  Does nothing when another
+ * block is known to begin like that. */
+void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const int32_t *token, uint32_t n);
+
+/* The noted block behind `parent` that has most of these n tokens at its beginning, and how many; KV_NONE: none has the
+ * first.  Among very many children of one parent it looks at the youngest. */
+uint32_t kv_near(const struct kv *kv, const struct sha256 *parent, const int32_t *token, uint32_t n, uint32_t *same);
 
 /* Keys: a block's key covers its own tokens and, through its parent's key, all before them; the first one's parent is
  * the root that a salt gives, so that only equal salts share. */

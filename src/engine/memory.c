@@ -97,7 +97,7 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
     p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     out->fixed = p->weight_bytes + p->scratch_bytes;
-    out->block = c.block_bytes + kv_bytes(1024) / 1024;
+    out->block = c.block_bytes + kv_bytes(1024, p->block_tokens) / 1024;
     out->least = blocks_for(p->context_max, p->block_tokens);
     return true;
 }

@@ -38,15 +38,48 @@ static void put_back(struct engine *g, struct seq *s)
     g->count.n_preempted++;
 }
 
-/* Takes what the cache has of its next tokens.  Only what its prompt found counts, not what it finds again after it was
- * put back: more would be found than was asked for. */
-static void match(struct engine *g, struct seq *s)
+/* Only what its prompt found counts, not what it finds again after it was put back: more would be found than was asked
+ * for. */
+static void found(struct engine *g, struct seq *s, uint32_t n)
 {
-    uint32_t n = seq_match(s, &g->kv);
     if (s->put_back)
         return;
     g->count.tokens_cached += n;
     s->n_cached += n;
+}
+
+/* Takes the full blocks that the cache has of its next tokens. */
+static void match(struct engine *g, struct seq *s)
+{
+    found(g, s, seq_match(s, &g->kv));
+}
+
+/* Whether another will fill the block that s needs next: then it is worth waiting for. */
+static bool awaited(const struct engine *g, const struct seq *s)
+{
+    uint32_t k = s->n_block;
+    for (uint32_t i = 0; k < s->n_key && i < g->n_run; i++) {
+        const struct seq *o = g->run[i];
+        if (o != s && o->n_key > k && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Copies the beginning of the block that comes next from one that begins like it. */
+static void match_part(struct engine *g, struct seq *s)
+{
+    uint32_t n, from = seq_near(s, &g->kv, &n);
+    if (from == KV_NONE || !g->opts.type->copy || awaited(g, s))
+        return;
+    kv_ref(&g->kv, from);
+    if (kv_available(&g->kv) > 0) {
+        uint32_t to = kv_take(&g->kv, s->n_block ? s->block[s->n_block - 1] : KV_NONE);
+        g->opts.type->copy(g->backend, from, to);
+        seq_adopt(s, to, n);
+        found(g, s, n);
+    }
+    kv_unref(&g->kv, from);
 }
 
 /* Room for the job's known tokens and one more, beside what the running still need for theirs and a block each to go on
@@ -70,6 +103,7 @@ static void take(struct engine *g, struct seq *s)
     g->run[g->n_run++] = s;
     s->running = true;
     match(g, s);
+    match_part(g, s);
     if (s->put_back)
         return;
     s->started_at = clock_ns(g->opts.clock);

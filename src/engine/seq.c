@@ -32,11 +32,16 @@ static size_t part(size_t *bytes, size_t n, size_t each)
     return at;
 }
 
+/* The key of all that lies before block k. */
+static const struct sha256 *key_before(const struct seq *s, uint32_t k)
+{
+    return k ? &s->key[k - 1] : &s->root;
+}
+
 static void compute_keys(struct seq *s, struct sha256_run *h, uint32_t block_tokens)
 {
     while (s->cached && s->n_key < s->n_token / block_tokens) {
-        const struct sha256 *parent = s->n_key ? &s->key[s->n_key - 1] : &s->root;
-        s->key[s->n_key] = kv_key(h, parent, s->token + (size_t)s->n_key * block_tokens, block_tokens);
+        s->key[s->n_key] = kv_key(h, key_before(s, s->n_key), s->token + (size_t)s->n_key * block_tokens, block_tokens);
         s->n_key++;
     }
 }
@@ -123,11 +128,16 @@ static uint32_t matchable(const struct seq *s, uint32_t block_tokens)
     return n < s->n_key ? n : s->n_key;
 }
 
+/* At the edge of a block with nothing under way: what is found then follows what is there. */
+static bool at_edge(const struct seq *s, const struct kv *kv)
+{
+    return s->n_done == s->n_run && s->n_run == s->n_block * kv->block_tokens;
+}
+
 uint32_t seq_match(struct seq *s, struct kv *kv)
 {
     uint32_t from = s->n_run, n = matchable(s, kv->block_tokens);
-    /* Only at the edge of a block, and with nothing under way: what is found then follows what is there. */
-    if (s->n_done != s->n_run || s->n_run != s->n_block * kv->block_tokens)
+    if (!at_edge(s, kv))
         return 0;
     for (uint32_t b; s->n_block < n && (b = kv_find(kv, &s->key[s->n_block])) != KV_NONE;) {
         kv_ref(kv, b);
@@ -138,6 +148,20 @@ uint32_t seq_match(struct seq *s, struct kv *kv)
     return s->n_run - from;
 }
 
+uint32_t seq_near(const struct seq *s, const struct kv *kv, uint32_t *n)
+{
+    uint32_t left = s->n_token - 1 - s->n_run;
+    if (!s->cached || !at_edge(s, kv) || s->n_block > s->n_key || left == 0)
+        return KV_NONE;
+    return kv_near(kv, key_before(s, s->n_block), s->token + s->n_run, left < kv->block_tokens ? left : kv->block_tokens, n);
+}
+
+void seq_adopt(struct seq *s, uint32_t b, uint32_t n)
+{
+    s->block[s->n_block++] = b;
+    s->n_run = s->n_done = s->n_done + n;
+}
+
 uint32_t seq_shared(const struct seq *s, const struct kv *kv)
 {
     uint32_t n = matchable(s, kv->block_tokens), held = 0;
@@ -146,14 +170,25 @@ uint32_t seq_shared(const struct seq *s, const struct kv *kv)
     return held;
 }
 
+static void publish_block(const struct seq *s, struct kv *kv, uint32_t k)
+{
+    uint32_t b = s->block[k];
+    kv_publish(kv, b, &s->key[k]);
+    if (kv->block[b].published)
+        kv_note(kv, b, key_before(s, k), s->token + (size_t)k * kv->block_tokens, kv->block_tokens);
+}
+
 void seq_publish(struct seq *s, struct kv *kv)
 {
     for (uint32_t n = s->n_done / kv->block_tokens; s->n_public < n && s->n_public < s->n_key; s->n_public++)
-        kv_publish(kv, s->block[s->n_public], &s->key[s->n_public]);
+        publish_block(s, kv, s->n_public);
 }
 
 void seq_release(struct seq *s, struct kv *kv)
 {
+    uint32_t full = s->n_done / kv->block_tokens, n = s->n_done % kv->block_tokens;
+    if (s->cached && n > 0 && full <= s->n_key)
+        kv_note(kv, s->block[full], key_before(s, full), s->token + s->n_done - n, n);
     while (s->n_block)
         kv_unref(kv, s->block[--s->n_block]);
     s->n_run = s->n_done = s->n_public = 0;

@@ -97,13 +97,21 @@ void seq_grow(struct seq *s, struct kv *kv, uint32_t n);
  * without it there is nothing to draw from.  Returns the tokens found. */
 uint32_t seq_match(struct seq *s, struct kv *kv);
 
+/* The block that has most of what comes next at its beginning, for a sequence that is at the edge of a block with nothing
+ * under way; *n: how many tokens.  KV_NONE: none has any. */
+uint32_t seq_near(const struct seq *s, const struct kv *kv, uint32_t *n);
+
+/* Block b, the sequence's own, holds its next n tokens. */
+void seq_adopt(struct seq *s, uint32_t b, uint32_t n);
+
 /* Blocks it would take from the cache that somebody holds, so that they cost nothing. */
 uint32_t seq_shared(const struct seq *s, const struct kv *kv);
 
 /* Makes the full blocks that are surely there findable. */
 void seq_publish(struct seq *s, struct kv *kv);
 
-/* Lets go of all blocks, the last first, so that of an idle sequence the end is evicted before the beginning. */
+/* Lets go of all blocks, the last first, so that of an idle sequence the end is evicted before the beginning.  What a partly
+ * filled block has is noted. */
 void seq_release(struct seq *s, struct kv *kv);
 
 #endif

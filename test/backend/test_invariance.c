@@ -45,8 +45,44 @@ static void rows_depend_on_their_sequence_alone(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* A sequence goes on behind a copy of its partly filled block while another fills the original. */
+static bool copy_serves(const struct backend_type *t, enum precision precision)
+{
+    struct prog      *p = toy_prog();
+    struct weave_seqs q = weave_seqs(TOY_VOCAB, 19, 4);
+    struct rig        r;
+    struct rig_opts   o = {.type = t, .precision = precision, .n_thread = 2, .format = FORMAT_Q4_0, .seed = 7,
+                           .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
+    if (!rig_open(&r, p, &o))
+        return false;
+    q.len[0] = 19;
+    struct weave_run w = {.type = t, .plan = r.plan, .q = &q, .block = {{0, 1}, {1, 2}}};
+    float           *want = weave(t, r.plan, &q, weave_ways[1]);
+    uint32_t         seq[2] = {0, 1}, n[3] = {17, q.len[1], 2};
+    w.logits = mem_array(weave_floats(&q), sizeof(float));
+    bool ok = want && weave_step(&w, &seq[0], &n[0], 1);
+    t->copy(r.backend, 1, 5);
+    w.block[0][1] = 5;
+    ok = ok && weave_step(&w, &seq[1], &n[1], 1) && weave_step(&w, &seq[0], &n[2], 1)
+         && memcmp(want, w.logits, weave_place(&q, 2, 0) * sizeof *want) == 0;
+    free(want);
+    free(w.logits);
+    rig_close(&r);
+    bundle_free(prog_bundle(p));
+    return ok;
+}
+
+static void a_copied_block_is_as_good(void **state)
+{
+    (void)state;
+    for (size_t i = 0; backend_at(i); i++)
+        for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
+            assert_true(copy_serves(backend_at(i), (enum precision)precision));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_depend_on_their_sequence_alone)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_depend_on_their_sequence_alone),
+                                       cmocka_unit_test(a_copied_block_is_as_good)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

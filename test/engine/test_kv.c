@@ -93,6 +93,39 @@ static void test_one_block_a_key(void **state)
     kv_drop(&kv);
 }
 
+/* Blocks are found by what they begin with, too, the partly filled one of a sequence included. */
+static void test_near(void **state)
+{
+    (void)state;
+    struct kv     kv;
+    struct sha256 here = key_of(1), there = key_of(2);
+    int32_t       a[4] = {1, 2, 3, 4}, b[3] = {1, 2, 9}, other[2] = {7, 7}, ask[4] = {1, 2, 9, 9};
+    uint32_t      same;
+    kv_init(&kv, 3, 4);
+    assert_int_equal(kv_near(&kv, &here, a, 4, &same), KV_NONE);
+    for (uint32_t i = 0; i < 3; i++)
+        kv_take(&kv, KV_NONE);
+    kv_note(&kv, 0, &here, a, 4);
+    kv_note(&kv, 1, &here, b, 3);
+    kv_note(&kv, 2, &here, a, 2);               /* block 0 begins like that */
+    assert_int_equal(kv.block[2].n_token, 0);
+    assert_int_equal(kv_near(&kv, &here, ask, 4, &same), 1);
+    assert_int_equal(same, 3);
+    assert_int_equal(kv_near(&kv, &here, ask, 2, &same) != KV_NONE && same == 2, true);
+    assert_int_equal(kv_near(&kv, &here, a, 4, &same), 0);
+    assert_int_equal(same, 4);
+    assert_int_equal(kv_near(&kv, &here, other, 2, &same), KV_NONE);
+    assert_int_equal(kv_near(&kv, &there, a, 4, &same), KV_NONE);
+    for (uint32_t i = 0; i < 3; i++)
+        kv_unref(&kv, i);
+    assert_int_equal(kv.idle.n, 2);
+    assert_int_equal(kv_take(&kv, KV_NONE), 2);
+    assert_int_equal(kv_take(&kv, KV_NONE), 0);         /* evicted: no longer near anything */
+    assert_int_equal(kv_near(&kv, &here, a, 4, &same), 1);
+    assert_int_equal(same, 2);
+    kv_drop(&kv);
+}
+
 /* A key says everything that a block's content depends on: its tokens, those before, the salt. */
 static void test_keys(void **state)
 {
@@ -118,6 +151,7 @@ int main(void)
         cmocka_unit_test(test_published_blocks_are_found_until_evicted),
         cmocka_unit_test(test_spare_before_idle),
         cmocka_unit_test(test_one_block_a_key),
+        cmocka_unit_test(test_near),
         cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

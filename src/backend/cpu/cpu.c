@@ -132,6 +132,15 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
     return true;
 }
 
+static void cpu_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    CHECK(from < b->n_block && to < b->n_block && from != to);
+    for (size_t i = 0; i < b->n_state; i++) {
+        const struct states *s = &b->state[i];
+        memcpy(s->p + to * s->block_bytes, s->p + from * s->block_bytes, s->block_bytes);
+    }
+}
+
 static bool cpu_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out,
                         struct err *e)
 {
@@ -189,6 +198,7 @@ const struct backend_type backend_cpu = {
     .weight_bytes = cpu_weight_bytes,
     .adopt = cpu_adopt,
     .reserve = cpu_reserve,
+    .copy = cpu_copy,
     .compile = cpu_compile,
     .plan_free = plan_drop,
     .run = cpu_run,

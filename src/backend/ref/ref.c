@@ -142,6 +142,16 @@ static bool ref_reserve(struct backend *b, const struct bundle *m, const struct 
     return true;
 }
 
+static void ref_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    CHECK(from < b->n_block && to < b->n_block && from != to);
+    for (size_t i = 0; i < b->n_state; i++) {
+        size_t   block = b->state[i].bytes / b->n_block;
+        uint8_t *p = (uint8_t *)b->state[i].p;
+        memcpy(p + to * block, p + from * block, block);
+    }
+}
+
 static void ref_plan_free(struct plan *pl)
 {
     if (!pl)
@@ -313,6 +323,7 @@ const struct backend_type backend_ref = {
     .size = ref_size,
     .adopt = ref_adopt,
     .reserve = ref_reserve,
+    .copy = ref_copy,
     .compile = ref_compile,
     .plan_free = ref_plan_free,
     .run = ref_run,
