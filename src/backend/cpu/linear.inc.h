@@ -108,6 +108,9 @@ LANE void columns_out(const struct linear_job *j, uint32_t panel, uint32_t row, 
     vf_store_n(out, j->bias ? vf_add(sum, vf_load_n(j->bias + at, n)) : sum, n);
 }
 
+#ifdef TILE_FAST         /* these lanes have a tile of their own */
+#include TILE_FAST
+#else
 /* np panels from panel p on and nr rows from row r on.  The second panel may be the first again (an odd one out). */
 TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p, uint32_t r)
 {
@@ -138,6 +141,7 @@ TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, c
             columns_out(j, p + 1, r + i, sum[1][i]);
     }
 }
+#endif
 
 /* Rows of a tile when `left` rows are left: as few tiles as possible, of about one size. */
 LANE uint32_t tile_rows(uint32_t left)
