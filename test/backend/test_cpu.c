@@ -1,4 +1,5 @@
-/* Every op's cases on the cpu backend: each instruction set that this machine has, both precisions, against ref. */
+/* Every op's cases on the cpu backend: each instruction set that this machine has, or one that is named as an argument,
+ * both precisions, against ref. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,13 @@
 #include "weave.h"
 
 extern const struct backend_type backend_cpu;
+
+static const char *only;                /* the set to be tested; NULL: all */
+
+static bool wanted(const char *isa)
+{
+    return !only || strcmp(only, isa) == 0;
+}
 
 /* The backend, held to one instruction set. */
 static bool open_isa(const char *isa, struct backend **out, const struct backend_opts *o, struct err *e)
@@ -29,11 +37,21 @@ static bool open_isa(const char *isa, struct backend **out, const struct backend
 HOLD(portable)
 HOLD(avx2)
 HOLD(avx512)
+HOLD(neon)
+HOLD(i8mm)
 
 static struct backend_type held(const char *isa)
 {
+    static const struct {
+        const char *isa;
+        bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
+    } all[] = {{"portable", open_portable}, {"avx2", open_avx2}, {"avx512", open_avx512}, {"neon", open_neon},
+               {"i8mm", open_i8mm}};
     struct backend_type t = backend_cpu;
-    t.open = strcmp(isa, "avx512") == 0 ? open_avx512 : strcmp(isa, "avx2") == 0 ? open_avx2 : open_portable;
+    size_t              i = 0;
+    while (strcmp(all[i].isa, isa) != 0)
+        assert_true(++i < sizeof all / sizeof *all);
+    t.open = all[i].open;
     return t;
 }
 
@@ -43,7 +61,7 @@ static void every_set_computes_what_ref_does(void **state)
     unsigned wrong = 0;
     for (size_t i = 0; kernels_at(i); i++) {
         struct backend_type t = held(kernels_at(i)->isa);
-        for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT; p++) {
+        for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT && wanted(kernels_at(i)->isa); p++) {
             printf("---- %s, %s\n", kernels_at(i)->isa, p == PRECISION_FAST ? "fast" : "exact");
             wrong += run_cases(&t, p);
         }
@@ -51,12 +69,11 @@ static void every_set_computes_what_ref_does(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* test_invariance looks at the best set in every format; here the others, in formats that differ in kind. */
-static bool same_everywhere(const struct backend_type *t, enum precision precision, enum format format)
+/* Whether the same logits come out in the first n_way ways and with 3 threads: *first, which is set when it is NULL. */
+static bool same_as(float **first, const struct backend_type *t, enum precision precision, enum format format, size_t n_way)
 {
     struct prog      *p = toy_prog();
     struct weave_seqs q = weave_seqs(TOY_VOCAB, 40, 4);
-    float            *first = NULL;
     bool              ok = true;
     for (unsigned n_thread = 1; n_thread <= 3 && ok; n_thread += 2) {
         struct rig      r;
@@ -64,24 +81,50 @@ static bool same_everywhere(const struct backend_type *t, enum precision precisi
                              .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
         ok = rig_open(&r, p, &o);
         if (ok) {
-            ok = weave_same(t, r.plan, &q, n_thread == 1 ? WEAVE_WAYS : 1, &first);
+            ok = weave_same(t, r.plan, &q, n_thread == 1 ? n_way : 1, first);
             rig_close(&r);
         }
     }
-    free(first);
     bundle_free(prog_bundle(p));
     return ok;
 }
 
+static bool same_everywhere(const struct backend_type *t, enum precision precision, enum format format)
+{
+    float *first = NULL;
+    bool   ok = same_as(&first, t, precision, format, WEAVE_WAYS);
+    free(first);
+    return ok;
+}
+
+/* test_invariance looks at the best set in every format; here the others, in formats that differ in kind. */
 static void rows_depend_on_their_sequence_alone_on_every_set(void **state)
 {
     (void)state;
     static const enum format formats[] = {FORMAT_F16, FORMAT_Q4_1, FORMAT_Q8_0, FORMAT_Q5_K, FORMAT_Q6_K};
+    const size_t             each = only ? 2 : 1;       /* a set is named where an emulator runs it, slowly */
     for (size_t i = 1; kernels_at(i); i++) {
         struct backend_type t = held(kernels_at(i)->isa);
-        for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT; p++)
-            for (size_t f = 0; f < sizeof formats / sizeof *formats; f++)
+        for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT && wanted(kernels_at(i)->isa); p++)
+            for (size_t f = 0; f < sizeof formats / sizeof *formats; f += each)
                 assert_true(same_everywhere(&t, p, formats[f]));
+    }
+}
+
+/* Products of two rows at once are whole numbers like those of one: not a bit may differ. */
+static void two_arm_sets_are_one_arithmetic(void **state)
+{
+    (void)state;
+    if (!kernels_find("i8mm") || !wanted("i8mm"))
+        skip();
+    struct backend_type neon = held("neon"), i8mm = held("i8mm");
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        float *first = NULL;
+        if (!panel_layout((enum format)f))
+            continue;
+        assert_true(same_as(&first, &i8mm, PRECISION_FAST, (enum format)f, WEAVE_WAYS));
+        assert_true(same_as(&first, &neon, PRECISION_FAST, (enum format)f, 2));
+        free(first);
     }
 }
 
@@ -97,12 +140,16 @@ static void an_unknown_set_is_refused(void **state)
     assert_false(backend_cpu.open(&b, &o, &e));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_set_computes_what_ref_does),
         cmocka_unit_test(rows_depend_on_their_sequence_alone_on_every_set),
+        cmocka_unit_test(two_arm_sets_are_one_arithmetic),
         cmocka_unit_test(an_unknown_set_is_refused),
     };
+    only = argc > 1 ? argv[1] : NULL;
+    if (only && !kernels_find(only))
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 #if defined(__x86_64__)
 static bool has_avx2(void)
 {
@@ -15,6 +21,35 @@ static bool has_avx512(void)
            && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
            && __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+#if defined(__APPLE__)
+static bool has_feature(const char *name)
+{
+    int    is = 0;
+    size_t n = sizeof is;
+    return sysctlbyname(name, &is, &n, NULL, 0) == 0 && is;
+}
+
+static bool has_neon(void)
+{
+    return has_feature("hw.optional.arm.FEAT_DotProd");
+}
+
+static bool has_i8mm(void)
+{
+    return has_neon() && has_feature("hw.optional.arm.FEAT_I8MM");
+}
+#else
+static bool has_neon(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+
+static bool has_i8mm(void)
+{
+    return has_neon() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+}
+#endif
 #endif
 
 static bool always(void)
@@ -29,6 +64,9 @@ static const struct {
 #if defined(__x86_64__)
     {&kernels_avx512, has_avx512},
     {&kernels_avx2, has_avx2},
+#elif defined(__aarch64__)
+    {&kernels_i8mm, has_i8mm},
+    {&kernels_neon, has_neon},
 #endif
     {&kernels_portable, always},
 };

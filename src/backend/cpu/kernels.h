@@ -82,7 +82,7 @@ struct kernels {
     void (*attend)(const struct attend_job *j);
 };
 
-extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512;
+extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kernels_neon, kernels_i8mm;
 
 /* The best this machine has, or the one of that name.  NULL: not here. */
 const struct kernels *kernels_find(const char *isa);

@@ -21,7 +21,8 @@
 #define UNROLL
 #elif defined(__clang__)
 #define TILE   LANE
-#define UNROLL _Pragma("unroll")
+/* Full: plain "unroll" is already done where a count is not yet a constant, and not again where it is. */
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define TILE   LANE
 #define UNROLL _Pragma("GCC unroll 16")

@@ -139,6 +139,9 @@ LANE void fetch_group(const enum format f, const uint8_t *panel, size_t g)
         __builtin_prefetch(panel + g * bytes + i, 0, 2);
 }
 
+#ifdef TILE_FAST         /* these lanes have a tile of their own */
+#include TILE_FAST
+#else
 /* np strips, from strip `first` on, of panel p, times nr rows from row r on.  The first rows bring in the next panel
  * meanwhile: the machine's own prefetching does not see past the end of one that is read several times. */
 TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p,
@@ -165,6 +168,7 @@ TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, c
         UNROLL for (unsigned k = 0; k < np; k++)
             columns_out(j, p, first + k, r + i, sum[k][i]);
 }
+#endif
 
 /* Rows of a tile when `left` rows are left: as few tiles as possible, of about one size. */
 LANE uint32_t tile_rows(uint32_t left)

@@ -1,0 +1,10 @@
+/* kernels_neon.c -- see kernels.h. */
+#define ISA neon
+#include "backend/cpu/lanes_neon.h"
+
+#include "backend/cpu/linear.inc.h"
+#include "backend/cpu/rows.inc.h"
+
+#include "backend/cpu/attend.inc.h"
+
+#include "backend/cpu/table.inc.h"
