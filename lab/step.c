@@ -23,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONTEXT = 640, BLOCK = 16, ROWS = 512, SEQS = 16 };
+enum { CONTEXT = 640, BLOCK = 64, ROWS = 512, SEQS = 16 };
 
 static double seconds(clockid_t c)
 {

@@ -28,7 +28,7 @@ struct engine_opts {
     uint32_t seq_max;               /* sequences in a step; 0: 16 */
     uint32_t queue_max;             /* jobs waiting; over it submit says ERR_BUSY; 0: 256 */
     uint32_t token_max;             /* rows in a step; 0: 512 */
-    uint32_t block_tokens;          /* 0: 16 */
+    uint32_t block_tokens;          /* 0: 64 */
     uint64_t memory_bytes;          /* for everything; 0: a share of what is free that leaves the machine usable */
     uint64_t step_ns;               /* time a step may take; 0: 100 ms */
     bool     no_cache;              /* finished sequences leave nothing behind */

@@ -27,7 +27,7 @@ bool memory_opts(const struct model *m, const struct engine_opts *o, struct engi
     out->seq_max = o->seq_max ? o->seq_max : 16;
     out->queue_max = o->queue_max ? o->queue_max : 256;
     out->token_max = o->token_max ? o->token_max : out->seq_max > 512 ? out->seq_max : 512;
-    out->block_tokens = o->block_tokens ? o->block_tokens : 16;
+    out->block_tokens = o->block_tokens ? o->block_tokens : 64;
     out->step_ns = o->step_ns ? o->step_ns : 100000000;
     out->context_max = o->context_max ? o->context_max : m->info.context;
     if (!o->clock.ns)

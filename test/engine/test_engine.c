@@ -12,7 +12,8 @@ static const struct backend_type *const types[] = {&fake_host, &fake_device, &fa
 
 static struct engine_opts opts_of(const struct backend_type *t)
 {
-    return (struct engine_opts){.type = t, .clock = fake_clock(), .memory_bytes = 64 << 20, .seq_max = 8};
+    return (struct engine_opts){.type = t, .clock = fake_clock(), .memory_bytes = 64 << 20, .seq_max = 8,
+                                .block_tokens = 16};
 }
 
 static void fill(int32_t *token, uint32_t n, uint64_t seed)

@@ -43,8 +43,8 @@ static void test_defaults(void **state)
     assert_int_equal(p.context_max, 4096);
     assert_int_equal(p.seq_max, 16);
     assert_int_equal(p.token_max, 512);
-    assert_int_equal(p.block_tokens, 16);
-    assert_int_equal(p.n_block, 16 * 256);      /* every sequence at full length; more would be of no use */
+    assert_int_equal(p.block_tokens, 64);
+    assert_int_equal(p.n_block, 16 * 64);      /* every sequence at full length; more would be of no use */
     p = size(m, (struct engine_opts){0});       /* whatever this machine has, it is enough for a megabyte */
     assert_true(p.n_block >= 256);
     fake_model_free(m);

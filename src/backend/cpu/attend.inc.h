@@ -20,25 +20,33 @@ LANE vf kv_load_n(const uint8_t *p, size_t i, unsigned n, const bool half)
     return half ? vf_f16_n(p + 2 * i, n) : vf_load_n((const float *)(const void *)p + i, n);
 }
 
+/* Dimension i of slot t among the values of a head: stripes of VALUE_STRIPE dimensions, so that a pass over the tokens
+ * reads on and on. */
+LANE size_t value_at(const struct kv_layout *l, uint32_t t, uint32_t i)
+{
+    uint32_t first = i / VALUE_STRIPE * VALUE_STRIPE, left = l->dim - first, width = left < VALUE_STRIPE ? left : VALUE_STRIPE;
+    return (size_t)first * l->n_slot + (size_t)t * width + (i - first);
+}
+
 static void kv_append(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v)
 {
     size_t   at = (size_t)slot / 16 * l->dim * 16 + slot % 16, values = (size_t)round16(l->n_slot) * l->dim;
     uint32_t dim = l->dim;
-    if (!l->half) {
-        float *to = (float *)(void *)head;
-        for (uint32_t i = 0; i < dim; i++)
-            to[at + 16 * (size_t)i] = k[i];
-        memcpy(to + values + (size_t)slot * dim, v, dim * sizeof *v);
-        return;
-    }
-    uint16_t *to = (uint16_t *)(void *)head;
     for (uint32_t i = 0; i < dim; i += 16) {
-        uint16_t h[16];
         unsigned n = dim - i < 16 ? dim - i : 16;
-        vf_store_f16_n((uint8_t *)h, vf_load_n(k + i, n), n);
-        for (unsigned x = 0; x < n; x++)
-            to[at + 16 * (size_t)(i + x)] = h[x];
-        vf_store_f16_n((uint8_t *)(to + values + (size_t)slot * dim + i), vf_load_n(v + i, n), n);
+        size_t   value = values + value_at(l, slot, i);
+        if (l->half) {
+            uint16_t *to = (uint16_t *)(void *)head, h[16];
+            vf_store_f16_n((uint8_t *)h, vf_load_n(k + i, n), n);
+            for (unsigned x = 0; x < n; x++)
+                to[at + 16 * (size_t)(i + x)] = h[x];
+            vf_store_f16_n((uint8_t *)(to + value), vf_load_n(v + i, n), n);
+        } else {
+            float *to = (float *)(void *)head;
+            for (unsigned x = 0; x < n; x++)
+                to[at + 16 * (size_t)(i + x)] = k[i + x];
+            memcpy(to + value, v + i, n * sizeof *v);
+        }
     }
 }
 
@@ -86,9 +94,9 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         for (unsigned d = 0; d < nd; d++)
             o[r][d] = vf_mul(nd == 2 ? vf_load(row[r].out + i + 16 * d) : vf_load_n(row[r].out + i, n), vf_set(by[r]));
     for (uint32_t t = from; t < to; t++) {
-        __builtin_prefetch(values + next + ((size_t)t * j->kv.dim + i) * (half ? 2 : 4));
+        __builtin_prefetch(values + next + value_at(&j->kv, t, i) * (half ? 2 : 4));
         for (unsigned d = 0; d < nd; d++) {
-            size_t at = (size_t)t * j->kv.dim + i + 16 * d;
+            size_t at = value_at(&j->kv, t, i) + 16 * d;
             vf     v = nd == 2 ? kv_load(values, at, half) : kv_load_n(values, at, n, half);
             UNROLL for (unsigned r = 0; r < nr; r++)
                 o[r][d] = vf_mad(vf_set(j->scratch[r * slots + t]), v, o[r][d]);
@@ -103,7 +111,7 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         }
 }
 
-/* nr rows that all see slots from .. to - 1 of a block; the block to come lies `next` bytes behind it. */
+/* nr rows that all see slots from .. to - 1 of a block; what is needed soon lies `next` bytes behind it. */
 TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
                       ptrdiff_t next, uint32_t from, uint32_t to, const bool half)
 {
@@ -179,6 +187,16 @@ TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend
         attend_tile(8, j, row, head, next, s.from, s.to, half);
 }
 
+/* What is fetched while block b is worked on: the block after next, and in the end the first ones of the next key head. */
+LANE const uint8_t *fetched_at(const struct attend_job *j, uint32_t first, uint32_t b, uint32_t last)
+{
+    const uint8_t *head = j->state + j->head_at;
+    if (b + 2 <= last)
+        return head + j->block[b + 2] * j->block_bytes;
+    b = first + (b + 1 - last);
+    return head + kv_head_bytes(&j->kv) + j->block[b < last ? b : last] * j->block_bytes;
+}
+
 /* Query rows first .. first + nr - 1 of the job, heads of a token side by side.  In most tiles all see the same slots and
  * go together; at the edges those that do. */
 static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t first, const bool half)
@@ -195,7 +213,7 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
     uint32_t begin = j->window && position[0] >= j->window ? position[0] - j->window + 1 : 0;
     for (uint32_t b = begin / n_slot, last = position[nr - 1] / n_slot; b <= last; b++) {
         const uint8_t *head = j->state + j->block[b] * j->block_bytes + j->head_at;
-        ptrdiff_t      away = ((ptrdiff_t)j->block[b + (b < last)] - (ptrdiff_t)j->block[b]) * (ptrdiff_t)j->block_bytes;
+        ptrdiff_t      away = fetched_at(j, begin / n_slot, b, last) - head;
         for (unsigned r = 0, n; r < nr; r += n) {
             struct seen s = seen_in(j, position[r], b), next = s;
             for (n = 1; r + n < nr; n++) {

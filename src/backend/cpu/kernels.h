@@ -29,8 +29,10 @@ struct linear_job {
 };
 typedef void (*linear_fn)(const struct linear_job *j);
 
-/* Keys and values of one head in one block of n_slot tokens: keys as [n_slot / 16][dim][16], then values as
- * [n_slot][dim]; f16 or f32. */
+enum { VALUE_STRIPE = 32 };
+
+/* Keys and values of one head in one block of n_slot tokens: keys as [n_slot / 16][dim][16], then values as stripes
+ * [dim / 32][n_slot][32], the last one narrower where dim ends; f16 or f32. */
 struct kv_layout {
     uint32_t n_slot, dim;
     bool     half;
