@@ -26,6 +26,10 @@
 
 enum { AGE_ROWS = 32 };
 
+/* Odds and costs are estimates, and a row that draws costs a little more than the prompts' rows beside which it was
+ * measured: a guess must pay by an eighth more than it seems to cost. */
+static const double GUESS_MARGIN = 1.125;
+
 /* ---- who runs ---------------------------------------------------------------------------------------------------- */
 
 static void put_back(struct engine *g, struct seq *s)
@@ -197,7 +201,7 @@ static void add_guesses(const struct engine *g, struct budget *b, struct step_ro
             return;
         double ns = cost_ns(&g->cost, b->n_token, b->attended);
         double more = cost_ns(&g->cost, b->n_token + 1, b->attended + r->past + r->n + 1) - ns;
-        if (best * (ns > least ? ns : least) <= more * g->n_run)
+        if (best * (ns > least ? ns : least) <= GUESS_MARGIN * more * g->n_run)
             return;
         extend(g, b, r, 1);
         r->tokens += r->chance;
