@@ -19,7 +19,7 @@ struct note {
     uint64_t        at_ns;
     struct drawn    drawn;
     enum end_reason reason;
-    uint32_t        n_cached;
+    uint32_t        n_cached, n_accepted;
     struct err     *err;                /* of a job that failed; owned */
 };
 
@@ -104,7 +104,7 @@ static void on_event(void *ctx, const struct event *ev)
     struct choice *c = ctx;
     struct answer *a = c->answer;
     struct note    n = {.choice = c, .kind = (int)ev->kind, .at_ns = now(a), .reason = ev->reason,
-                        .n_cached = ev->n_cached};
+                        .n_cached = ev->n_cached, .n_accepted = ev->n_accepted};
     if (ev->kind == EVENT_TOKEN)
         n.drawn = *ev->drawn;
     if (ev->kind == EVENT_END && ev->reason == END_FAILED && ev->err) {
@@ -144,6 +144,7 @@ static struct shape_usage usage(const struct answer *a)
     for (uint32_t i = 0; i < a->n_choice; i++) {
         const struct choice *c = &a->choice[i];
         u.drawn += c->n_drawn;
+        u.accepted += c->n_accepted;
         u.cached += i % a->q.wish.n ? 0 : c->n_cached;
         if (c->started_ns && (!started || c->started_ns < started))
             started = c->started_ns;
@@ -174,9 +175,12 @@ static void count_end(struct answer *a)
     if (rate > 0)
         t.token_s = 1 / rate;
     totals_add(&a->api->totals, &t);
-    log_info(a->api->o.log, "%s client=%s tokens=%llu cached=%llu out=%llu ttft=%.0fms %.1ftok/s %s%s%s", a->id,
+    char guessed[32] = "";
+    if (u.accepted)
+        snprintf(guessed, sizeof guessed, " guessed=%llu", (unsigned long long)u.accepted);
+    log_info(a->api->o.log, "%s client=%s tokens=%llu cached=%llu out=%llu%s ttft=%.0fms %.1ftok/s %s%s%s", a->id,
              a->q.call->client.name, (unsigned long long)u.prompt, (unsigned long long)u.cached,
-             (unsigned long long)u.drawn, first ? t.first_token_s * 1e3 : 0, rate, totals_ending(a->ending),
+             (unsigned long long)u.drawn, guessed, first ? t.first_token_s * 1e3 : 0, rate, totals_ending(a->ending),
              a->why.text[0] ? ": " : "", a->why.text);
 }
 
@@ -335,6 +339,8 @@ static void take_note(struct answer *a, const struct note *n)
         c->started_ns = n->at_ns;
     if (n->n_cached > c->n_cached)      /* what others read meanwhile is found after the start */
         c->n_cached = n->n_cached;
+    if (n->n_accepted > c->n_accepted)
+        c->n_accepted = n->n_accepted;
     if (n->kind == EVENT_TOKEN)
         take_token(a, n);
     if (n->kind == EVENT_END)

@@ -39,7 +39,7 @@ struct choice {
     size_t       n_told, n_ready, told_room;
     struct ids   ids;                   /* drawn and not yet sent */
 
-    uint32_t     n_cached, n_drawn;
+    uint32_t     n_cached, n_drawn, n_accepted;
     uint64_t     started_ns, first_ns, last_ns;     /* 0: not yet */
 };
 

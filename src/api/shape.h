@@ -21,7 +21,7 @@ struct shape_head {
 };
 
 struct shape_usage {
-    uint64_t prompt, cached, drawn;
+    uint64_t prompt, cached, drawn, accepted;       /* accepted: of the drawn, those that were guessed ahead */
     uint64_t prompt_ns, drawn_ns;       /* until the first token; from the first to the last */
 };
 

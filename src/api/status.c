@@ -43,6 +43,8 @@ static void put_totals(struct json_out *w, struct api *a, const struct engine_st
     json_put_int(w, "total_prompt_tokens", (int64_t)s->tokens_prompt);
     json_put_int(w, "total_cached_tokens", (int64_t)s->tokens_cached);
     json_put_int(w, "total_completion_tokens", (int64_t)s->tokens_drawn);
+    json_put_int(w, "total_drafted_tokens", (int64_t)s->tokens_drafted);
+    json_put_int(w, "total_accepted_tokens", (int64_t)s->tokens_accepted);
     json_put_num(w, "generation_tps", rate(s->tokens_drawn, busy));
     json_put_num(w, "prompt_tps", rate(s->tokens_prompt - s->tokens_cached, busy));
 }

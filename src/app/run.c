@@ -113,8 +113,9 @@ static void wait_for(struct answer *a, struct engine *g, uint64_t id)
 static void say_speed(const struct event *end)
 {
     double prefill = (double)end->prefill_ns / 1e9, decode = (double)end->decode_ns / 1e9;
-    fprintf(stderr, "\n[%u tokens in, %.2f s; %u out, %.1f tok/s]\n", end->n_prompt, prefill, end->n_drawn,
+    fprintf(stderr, "\n[%u tokens in, %.2f s; %u out, %.1f tok/s", end->n_prompt, prefill, end->n_drawn,
             decode > 0 && end->n_drawn > 1 ? (end->n_drawn - 1) / decode : 0.0);
+    fprintf(stderr, end->n_accepted ? "; %u of %u guessed right]\n" : "]\n", end->n_accepted, end->n_drafted);
 }
 
 static bool answer_prompt(const struct loaded *l, struct engine *g, const struct options *o, const struct ids *prompt,

@@ -32,6 +32,7 @@ struct engine_opts {
     uint64_t memory_bytes;          /* for everything; 0: a share of what is free that leaves the machine usable */
     uint64_t step_ns;               /* time a step may take; 0: 100 ms */
     bool     no_cache;              /* finished sequences leave nothing behind */
+    bool     no_draft;              /* never guess tokens ahead; changes how fast answers come, not what is in them */
     struct clock      clock;        /* ns NULL: the real one */
     const struct log *log;
     void (*progress)(void *ctx, uint64_t done, uint64_t all);       /* bytes of weights taken in; NULL: silent */
@@ -42,6 +43,7 @@ struct engine_opts {
 struct engine_plan {
     uint64_t weight_bytes, kv_bytes, scratch_bytes, memory_bytes;
     uint32_t n_block, block_tokens, context_max, seq_max, token_max;
+    uint32_t pick_max;              /* rows of a step that may draw; over seq_max: those of guessed tokens */
 };
 
 enum end_reason {
@@ -59,6 +61,7 @@ struct event {
     const struct err   *err;        /* END_FAILED */
     uint32_t n_prompt, n_cached, n_drawn;       /* tokens so far; n_cached were not computed, and grow until the first */
                                                 /* is drawn: what others read meanwhile is found */
+    uint32_t n_drafted, n_accepted;             /* TOKEN, END: tokens guessed ahead so far; those that came true */
     uint64_t queued_ns, prefill_ns, decode_ns;  /* END: waiting, until the first token, from there to the end */
 };
 
@@ -82,6 +85,7 @@ struct job {
 struct engine_stats {
     uint64_t n_step, n_job, n_end, n_cancelled, n_failed, n_refused, n_preempted;
     uint64_t tokens_prompt, tokens_cached, tokens_computed, tokens_drawn;   /* totals */
+    uint64_t tokens_drafted, tokens_accepted;   /* guessed and computed with; guessed right */
     uint64_t evicted_blocks;
     uint32_t running, waiting;                                              /* jobs now */
     uint32_t blocks, blocks_used, blocks_cached;    /* all; held by running jobs; idle but findable */

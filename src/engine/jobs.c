@@ -70,7 +70,8 @@ bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct e
     }
     if (!reserve(g, e))
         return false;
-    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, !g->opts.no_cache};
+    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, .cached = !g->opts.no_cache,
+                            .drafts = g->plan.pick_max > g->plan.seq_max};
     struct seq     *s = seq_new(j, &room);
     s->queued_at = clock_ns(g->opts.clock);
 
@@ -181,6 +182,7 @@ void jobs_end(struct engine *g, struct seq *s, enum end_reason why, const struct
     struct event ev = {
         .kind = EVENT_END, .reason = why, .err = e,
         .n_prompt = s->n_prompt, .n_cached = s->n_cached, .n_drawn = s->n_token - s->n_prompt,
+        .n_drafted = s->n_drafted, .n_accepted = s->n_accepted,
         .queued_ns = started - s->queued_at, .prefill_ns = drawn - started, .decode_ns = now - drawn,
     };
     leave(g, s);

@@ -2,6 +2,7 @@
 #include "engine/memory.h"
 
 #include "base/mem.h"
+#include "engine/draft.h"
 #include "engine/kv.h"
 #include "engine/sample.h"
 #include "engine/seq.h"
@@ -48,9 +49,15 @@ bool memory_opts(const struct model *m, const struct engine_opts *o, struct engi
     return true;
 }
 
+/* Only where the host draws can it stop drawing at the first guess that was wrong. */
+static uint32_t picks(const struct engine_opts *o, const struct engine_plan *p)
+{
+    return o->type->draw || o->no_draft ? p->seq_max : p->seq_max + DRAFT_ROWS;
+}
+
 struct plan_opts memory_plan_opts(const struct engine_plan *p)
 {
-    return (struct plan_opts){.token_max = p->token_max, .seq_max = p->seq_max, .pick_max = p->seq_max,
+    return (struct plan_opts){.token_max = p->token_max, .seq_max = p->seq_max, .pick_max = p->pick_max,
                               .block_tokens = p->block_tokens, .context_max = p->context_max};
 }
 
@@ -89,6 +96,7 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
                    struct bill *out, struct err *e)
 {
     struct cost      c = {0};
+    p->pick_max = picks(o, p);
     struct plan_opts po = memory_plan_opts(p);
     if (!o->type->size(b, m->text, &po, &c, e))
         return false;

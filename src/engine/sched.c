@@ -11,6 +11,11 @@
  * SHARED PROMPTS.  When several read the same text, one of them reads it and the others wait at the block they are at
  * until it can be found.  Who waits lends its place in the order to the one it waits for.
  *
+ * GUESSES.  A sequence that draws may take along tokens that it will likely draw next (draft.h).  Each such row makes
+ * the step longer for everybody, so it must multiply its own sequence's speed by more than it divides those of all
+ * together.  Alone, that is what gives most tokens a second; in a full batch only what is nearly certain passes.  No
+ * prompt loses its row to a guess, and nobody's block is short because of one.
+ *
  * BLOCKS.  When drawing rows find none, a job is put back: its full blocks go to the cache, and when its turn comes
  * again only what was evicted in between is computed again.  The oldest job of all is never put back while another
  * runs, so something always gets done. */
@@ -20,6 +25,10 @@
 #include "engine/step.h"
 
 enum { AGE_ROWS = 32 };
+
+/* Odds and costs are estimates, and a row that draws costs a little more than the prompts' rows beside which it was
+ * measured: a guess must pay by an eighth more than it seems to cost. */
+static const double GUESS_MARGIN = 1.125;
 
 /* ---- who runs ---------------------------------------------------------------------------------------------------- */
 
@@ -184,6 +193,58 @@ static bool room_to_draw(struct engine *g)
     }
 }
 
+/* ---- which guesses ----------------------------------------------------------------------------------------------- */
+
+static void add_drawer(const struct engine *g, struct budget *b, struct step_row *row, struct seq *s)
+{
+    struct step_row *r = &row[b->n_row];
+    add_row(b, row, s);
+    extend(g, b, r, 1);
+    r->tokens = 1;
+    r->chance = s->draft.length ? draft_odds(&s->draft, 0) : 0;
+}
+
+/* By how much one guess more would multiply the tokens that row r may expect, less one.  0: it can have none. */
+static double gain(const struct engine *g, const struct budget *b, const struct step_row *r)
+{
+    const struct seq *s = r->seq;
+    uint32_t bt = g->plan.block_tokens, wants = blocks_for(r->past + r->n + 1, bt);
+    bool     grows = wants > s->n_block && wants > blocks_for(r->past + r->n, bt);
+    if (r->n_draft == DRAFT_MAX || s->n_token + r->n_draft + 1 >= s->limit || (grows && b->blocks <= g->n_run))
+        return 0;
+    return r->chance / r->tokens;
+}
+
+/* Adds guesses, the best first, to the n drawing rows. */
+static void add_guesses(const struct engine *g, struct budget *b, struct step_row *row)
+{
+    uint32_t n = b->n_row, reading = g->n_run - n, rows = g->plan.token_max - b->n_token - reading;
+    uint32_t most = g->plan.pick_max - g->plan.seq_max;
+    double   least = reading ? (double)g->opts.step_ns : 0;     /* prompts fill the step */
+    for (most = most < rows ? most : rows; most > 0; most--) {
+        struct step_row *r = NULL;
+        double           best = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            double x = gain(g, b, &row[i]);
+            if (x > best) {
+                best = x;
+                r = &row[i];
+            }
+        }
+        if (!r)
+            return;
+        double ns = cost_ns(&g->cost, b->n_token, b->attended);
+        double more = cost_ns(&g->cost, b->n_token + 1, b->attended + r->past + r->n + 1) - ns;
+        if (best * (ns > least ? ns : least) <= GUESS_MARGIN * more * g->n_run)
+            return;
+        extend(g, b, r, 1);
+        r->tokens += r->chance;
+        r->chance *= draft_odds(&r->seq->draft, ++r->n_draft);
+    }
+}
+
+/* ---- which prompts ----------------------------------------------------------------------------------------------- */
+
 static int64_t left_to_read(const struct seq *s)
 {
     return (int64_t)seq_need(s) - (int64_t)s->age * AGE_ROWS;
@@ -283,10 +344,9 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
             return 0;
         struct budget b = {.blocks = kv_available(&g->kv)};
         for (uint32_t i = 0; i < g->n_run; i++)
-            if (seq_need(g->run[i]) == 1) {
-                add_row(&b, row, g->run[i]);
-                extend(g, &b, &row[b.n_row - 1], 1);
-            }
+            if (seq_need(g->run[i]) == 1)
+                add_drawer(g, &b, row, g->run[i]);
+        add_guesses(g, &b, row);
         uint32_t first = b.n_row;
         add_readers(g, &b, row);
         if (b.n_row > first)

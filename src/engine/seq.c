@@ -52,7 +52,7 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
     uint32_t left = room->context_max - j->n_token;
     uint32_t limit = j->n_token + (j->tokens_max < left ? j->tokens_max : left);
     uint32_t n_block = blocks_for(limit, room->block_tokens), n_slot = 0;
-    bool     counts = penalised(&j->draw) && j->tokens_max > 0;
+    bool     counts = penalised(&j->draw) && j->tokens_max > 0, drafts = room->drafts && limit > j->n_token;
     if (counts)
         for (n_slot = 16; n_slot / 2 < limit; n_slot *= 2)
             CHECK(n_slot < UINT32_C(1) << 31);
@@ -64,6 +64,7 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
     size_t key = part(&bytes, room->cached ? n_block : 0, sizeof(struct sha256));
     size_t seen = part(&bytes, counts ? limit : 0, sizeof(struct draw_seen));
     size_t seen_at = part(&bytes, n_slot, sizeof(uint32_t));
+    size_t draft = part(&bytes, drafts ? draft_words(limit) : 0, sizeof(uint32_t));
 
     char       *p = mem_new(bytes);
     struct seq *s = (struct seq *)(void *)p;
@@ -84,6 +85,10 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
     s->draw.n_seen = 0;
     for (uint32_t i = 0; counts && i < j->n_token; i++)
         seen_of(s, j->token[i])->prompt++;
+    if (drafts) {
+        draft_init(&s->draft, (void *)(p + draft), limit);
+        draft_begin(&s->draft, s->token, s->n_token);
+    }
     if (room->cached) {
         struct sha256_run *h = sha256_new();
         s->root = kv_root(h, j->salt);
@@ -104,6 +109,8 @@ void seq_push(struct seq *s, int32_t token, struct sha256_run *h, uint32_t block
     s->token[s->n_token++] = token;
     if (s->seen_mask)
         seen_of(s, token)->answer++;
+    if (s->draft.mask)
+        draft_next(&s->draft, s->token, s->n_token);
     compute_keys(s, h, block_tokens);
 }
 
@@ -119,6 +126,12 @@ void seq_grow(struct seq *s, struct kv *kv, uint32_t n)
 {
     for (uint32_t want = blocks_for(n, kv->block_tokens); s->n_block < want; s->n_block++)
         s->block[s->n_block] = kv_take(kv, s->n_block ? s->block[s->n_block - 1] : KV_NONE);
+}
+
+void seq_trim(struct seq *s, struct kv *kv, uint32_t n)
+{
+    while (s->n_block > blocks_for(n, kv->block_tokens))
+        kv_unref(kv, s->block[--s->n_block]);
 }
 
 /* Full blocks that may come from the cache: those that end before the last known token. */

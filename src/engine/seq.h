@@ -8,10 +8,13 @@
  *   n_token   tokens the host knows                                             n_run <= n_token + n_ahead
  *   n_ahead   1 when one more was drawn by the step under way                   n_token + n_ahead <= limit
  *
+ * Behind the known tokens may lie guessed ones (draft.h), for the step under way alone.
+ *
  * The host work is done where a sequence is made, on the submitter's thread: everything is sized and copied there. */
 #ifndef ENGINE_SEQ_H
 #define ENGINE_SEQ_H
 
+#include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
 
@@ -30,6 +33,8 @@ struct seq {
     const int32_t *stop;
     uint32_t       n_stop;
     bool           draws;           /* false: only the prompt is read */
+    struct draft   draft;
+    uint32_t       n_drafted, n_accepted;
     struct draw    draw;            /* but for counter: as the next token is to be drawn */
 
     /* Counts for the penalties, when one is on: an open hash table of places in `seen`. */
@@ -53,7 +58,7 @@ struct seq {
 
 struct seq_room {
     uint32_t context_max, block_tokens;
-    bool     cached;
+    bool     cached, drafts;
 };
 
 /* The job must have been checked: ids in the vocabulary, a prompt that fits. */
@@ -106,6 +111,9 @@ void seq_adopt(struct seq *s, uint32_t b, uint32_t n);
 
 /* Blocks it would take from the cache that somebody holds, so that they cost nothing. */
 uint32_t seq_shared(const struct seq *s, const struct kv *kv);
+
+/* Gives back the blocks behind those that n tokens take. */
+void seq_trim(struct seq *s, struct kv *kv, uint32_t n);
 
 /* Makes the full blocks that are surely there findable. */
 void seq_publish(struct seq *s, struct kv *kv);

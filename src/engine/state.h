@@ -14,11 +14,13 @@
 #include "engine/seq.h"
 #include "engine/turns.h"
 
-/* One step's part for one sequence: n tokens behind `past` others. */
+/* One step's part for one sequence: n tokens behind `past` others, the last n_draft of them guessed.  It draws behind
+ * its last known token and behind each guessed one. */
 struct step_row {
     struct seq *seq;                /* NULL: it ended while the step was under way; what it draws is dropped */
-    uint32_t    past, n;
-    uint32_t    pick;               /* its place among the drawing rows, or KV_NONE */
+    uint32_t    past, n, n_draft;
+    uint32_t    pick;               /* the place of its first among the drawing rows, or KV_NONE */
+    double      chance, tokens;     /* that one more guess comes true, and all before it; tokens it may expect */
 };
 
 /* A step from its plan to its landing, with room for the largest. */

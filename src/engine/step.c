@@ -19,8 +19,9 @@ static uint32_t block_max(const struct engine_plan *p)
 
 uint64_t step_bytes(const struct engine_plan *p)
 {
-    uint64_t seq = sizeof(struct step_row) + 3 * sizeof(uint32_t) + sizeof(struct draw) + sizeof(struct drawn);
-    return p->seq_max * (seq + (uint64_t)block_max(p) * sizeof(uint32_t)) + p->token_max * sizeof(int32_t);
+    uint64_t seq = sizeof(struct step_row) + (2 + (uint64_t)block_max(p)) * sizeof(uint32_t);
+    uint64_t pick = sizeof(uint32_t) + sizeof(struct draw) + sizeof(struct drawn);
+    return p->seq_max * seq + p->pick_max * pick + p->token_max * sizeof(int32_t);
 }
 
 void step_init(struct step *step, const struct engine_plan *p)
@@ -31,9 +32,9 @@ void step_init(struct step *step, const struct engine_plan *p)
         .start = mem_array((size_t)p->seq_max + 1, sizeof *step->start),
         .past = mem_array(p->seq_max, sizeof *step->past),
         .block = mem_array(p->seq_max, block_max(p) * sizeof *step->block),
-        .pick = mem_array(p->seq_max, sizeof *step->pick),
-        .how = mem_array(p->seq_max, sizeof *step->how),
-        .drawn = mem_array(p->seq_max, sizeof *step->drawn),
+        .pick = mem_array(p->pick_max, sizeof *step->pick),
+        .how = mem_array(p->pick_max, sizeof *step->how),
+        .drawn = mem_array(p->pick_max, sizeof *step->drawn),
     };
 }
 
@@ -52,22 +53,28 @@ void step_drop(struct step *step)
 
 /* ---- launching --------------------------------------------------------------------------------------------------- */
 
-static void add_draw(struct step *step, struct step_row *r)
+/* How the i-th token not yet known will be drawn.  What was seen by then is known for the first alone. */
+static struct draw draw_of(const struct seq *s, uint32_t i)
+{
+    struct draw d = s->draw;
+    d.counter = s->n_token + i - s->n_prompt;
+    return d;
+}
+
+static void add_draws(struct step *step, struct step_row *r)
 {
     struct seq *s = r->seq;
-    r->pick = step->n_pick;
-    step->pick[step->n_pick] = step->n_token - 1;
-    step->how[step->n_pick] = s->draw;
-    step->how[step->n_pick].counter = s->n_token + s->n_ahead - s->n_prompt;
-    s->ahead_row = step->n_pick++;
-    s->n_ahead++;
+    r->pick = s->ahead_row = step->n_pick;
+    step->how[step->n_pick] = draw_of(s, s->n_ahead++);
+    for (uint32_t i = 0; i <= r->n_draft; i++)
+        step->pick[step->n_pick++] = step->n_token - 1 - r->n_draft + i;
 }
 
 static void add_tokens(struct step *step, const struct step_row *r)
 {
     const struct seq *s = r->seq;
     for (uint32_t i = r->past; i < r->past + r->n; i++)
-        step->token[step->n_token++] = i < s->n_token ? s->token[i] : -1 - (int32_t)s->ahead_row;
+        step->token[step->n_token++] = i < s->n_token + r->n_draft ? s->token[i] : -1 - (int32_t)s->ahead_row;
     step->attended += cost_attended(r->past, r->n);
 }
 
@@ -84,16 +91,20 @@ static struct batch build(struct engine *g, struct step *step)
     for (uint32_t i = 0; i < step->n_row; i++) {
         struct step_row *r = &step->row[i];
         struct seq      *s = r->seq;
-        bool             last = r->n == seq_need(s);
+        bool             last = r->n - r->n_draft == seq_need(s);
         step->start[i] = step->n_token;
         step->past[i] = r->past;
         memcpy(step->block + (size_t)i * width, s->block, s->n_block * sizeof *s->block);
         memset(step->block + (size_t)i * width + s->n_block, 0, (width - s->n_block) * sizeof *s->block);
+        if (r->n_draft)
+            draft_write(&s->draft, s->token, s->n_token, r->n_draft);
         add_tokens(step, r);
         r->pick = KV_NONE;
         if (last && s->draws)
-            add_draw(step, r);
-        s->n_run += r->n;
+            add_draws(step, r);
+        s->n_run += r->n - r->n_draft;
+        s->n_drafted += r->n_draft;
+        g->count.tokens_drafted += r->n_draft;
     }
     step->start[step->n_row] = step->n_token;
     return (struct batch){
@@ -121,29 +132,61 @@ void step_launch(struct engine *g, struct step *step)
 /* ---- landing ----------------------------------------------------------------------------------------------------- */
 
 /* A row whose logits are no good fails alone: its token is -1 then, as one that a backend could not draw. */
-static void draw_here(struct engine *g, struct step *step)
+static void draw_here(struct engine *g, const struct seq *s, uint32_t pick, struct drawn *out)
 {
-    const float *logits = step->n_pick ? g->opts.type->result(g->text, "logits") : NULL;
-    for (uint32_t i = 0; i < step->n_pick; i++)
-        if (!sample(g->sampler, logits + (size_t)i * g->n_vocab, &step->how[i], &step->drawn[i]))
-            step->drawn[i].token = -1;
+    const float *logits = g->opts.type->result(g->text, "logits");
+    struct draw  how = draw_of(s, 0);
+    if (!sample(g->sampler, logits + (size_t)pick * g->n_vocab, &how, out))
+        out->token = -1;
 }
 
-/* The job's next token has come. */
-static void deliver(struct engine *g, struct seq *s, const struct drawn *d)
+/* The job's next token has come.  False: it was the last, and the sequence is no more. */
+static bool deliver(struct engine *g, struct seq *s, const struct drawn *d)
 {
     struct event ev = {.kind = EVENT_TOKEN, .drawn = d, .n_prompt = s->n_prompt, .n_cached = s->n_cached};
-    s->n_ahead--;
+    if (d->token < 0 || (uint32_t)d->token >= g->n_vocab) {
+        struct err e;
+        err_set(&e, ERR_INTERNAL, "the model gave logits that are not numbers");
+        jobs_end(g, s, END_FAILED, &e);
+        return false;
+    }
     if (!s->drawn_at)
         s->drawn_at = g->landed_at;
     seq_push(s, d->token, g->sha, g->plan.block_tokens);
     ev.n_drawn = s->n_token - s->n_prompt;
+    ev.n_drafted = s->n_drafted;
+    ev.n_accepted = s->n_accepted;
     g->count.tokens_drawn++;
     s->event(s->ctx, &ev);
-    if (seq_stops_at(s, d->token))
-        jobs_end(g, s, END_STOP, NULL);
-    else if (s->n_token == s->limit)
-        jobs_end(g, s, END_LENGTH, NULL);
+    bool stops = seq_stops_at(s, d->token), ends = stops || s->n_token == s->limit;
+    if (ends)
+        jobs_end(g, s, stops ? END_STOP : END_LENGTH, NULL);
+    return !ends;
+}
+
+/* Draws the row's tokens in their order: each by the generator's number, the counts and the states that it would have
+ * had without guesses.  Where a guess comes true its states are in the blocks already, and the next token is drawn from
+ * the row behind it; behind the first that does not, nothing is of use, and it is written over when its turn comes. */
+static void land_draws(struct engine *g, const struct step *step, const struct step_row *r)
+{
+    struct seq *s = r->seq;
+    s->n_ahead--;
+    for (uint32_t i = 0;; i++) {
+        struct drawn *d = &step->drawn[r->pick + i];
+        if (g->sampler)
+            draw_here(g, s, r->pick + i, d);
+        bool guessed = i < r->n_draft && d->token == s->token[s->n_token];
+        s->n_accepted += guessed;
+        g->count.tokens_accepted += guessed;
+        if (!deliver(g, s, d))
+            return;
+        if (!guessed || atomic_load(&s->cancelled))
+            break;
+        s->n_run = ++s->n_done;
+        seq_publish(s, &g->kv);
+    }
+    if (r->n_draft)
+        seq_trim(s, &g->kv, s->n_run);
 }
 
 static void land_row(struct engine *g, const struct step *step, const struct step_row *r)
@@ -155,34 +198,29 @@ static void land_row(struct engine *g, const struct step *step, const struct ste
         jobs_end(g, s, END_FAILED, &step->err);
         return;
     }
-    const struct drawn *d = r->pick == KV_NONE ? NULL : &step->drawn[r->pick];
-    s->n_done = r->past + r->n;
+    s->n_done = r->past + r->n - r->n_draft;
     seq_publish(s, &g->kv);
-    if (d && (d->token < 0 || (uint32_t)d->token >= g->n_vocab)) {
-        struct err e;
-        err_set(&e, ERR_INTERNAL, "the model gave logits that are not numbers");
-        jobs_end(g, s, END_FAILED, &e);
-    } else if (d)
-        deliver(g, s, d);
+    if (r->pick != KV_NONE)
+        land_draws(g, step, r);
     else if (!s->draws && s->n_done == s->n_prompt)
         jobs_end(g, s, END_LENGTH, NULL);
 }
 
+/* Drawing here is part of the step.  Drawing there is over by now, and the next step may be under way. */
 void step_land(struct engine *g)
 {
     struct step *step = g->flight;
-    if (!step->failed && g->sampler)
-        draw_here(g, step);
-    else if (!step->failed && g->ahead)
+    if (!step->failed && g->ahead)
         step->failed = !g->opts.type->wait(g->text, &step->err);
     g->flight = NULL;
     uint64_t now = clock_ns(g->opts.clock), from = step->launched_at > g->landed_at ? step->launched_at : g->landed_at;
     g->landed_at = now;
+    for (uint32_t i = 0; i < step->n_row; i++)
+        land_row(g, step, &step->row[i]);
+    step->n_row = 0;
+    now = g->sampler ? clock_ns(g->opts.clock) : now;
     g->count.step_ns = now - from;
     g->count.busy_ns += now - from;
     if (!step->failed)
         cost_learn(&g->cost, step->n_token, step->attended, (double)(now - from));
-    for (uint32_t i = 0; i < step->n_row; i++)
-        land_row(g, step, &step->row[i]);
-    step->n_row = 0;
 }

@@ -14,6 +14,7 @@ struct fake fake;
 struct slot {
     uint64_t hash;
     uint32_t pos;
+    int32_t  token;
 };
 
 struct backend {
@@ -30,7 +31,7 @@ struct flight {
 
 struct plan {
     struct backend *b;
-    uint32_t        n_pick, seq_max;
+    uint32_t        n_pick, seq_max, pick_max;
     float          *logits;
     int32_t         last[64];       /* the draw before */
     struct flight   flight[2];
@@ -46,10 +47,13 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return hash64(x, sizeof x, 7);
 }
 
-static void make_logits(uint64_t seen, float *out)
+/* Where the text repeats itself, `again` is what it said a period ago; -1: it was not so long yet. */
+static void make_logits(uint64_t seen, int32_t again, float *out)
 {
     for (uint32_t i = 0; i < FAKE_VOCAB; i++)
         out[i] = (float)(mix(seen, i) >> 40) / (float)(1 << 22) - 2.0f;
+    if (again >= 0 && mix(seen, FAKE_VOCAB) % 16)
+        out[again] += 20;
 }
 
 struct draw greedy(void)
@@ -84,12 +88,16 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
         all += mix(hash, pos);
     }
     while (n < n_max && n < j->tokens_max && pos < context) {
+        uint32_t     from = pos - fake.period;
+        int32_t      again = -1;
+        if (fake.period && pos >= fake.period)
+            again = from < j->n_token ? j->token[from] : out[from - j->n_token];
         struct draw  d = j->draw;
         struct drawn drawn;
         d.counter = n;
         d.seen = seen;
         d.n_seen = count_seen(j, out, n, seen);
-        make_logits(all, logits);
+        make_logits(all, again, logits);
         assert_true(sample(sampler, logits, &d, &drawn));
         out[n++] = drawn.token;
         hash = mix(hash, (uint64_t)drawn.token);
@@ -163,7 +171,8 @@ static bool b_compile(struct backend *b, const struct prog *p, const struct plan
     (void)p, (void)e;
     CHECK(o->pick_max <= 64);
     struct plan *pl = mem_new(sizeof *pl);
-    *pl = (struct plan){.b = b, .seq_max = o->seq_max, .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4),
+    *pl = (struct plan){.b = b, .seq_max = o->seq_max, .pick_max = o->pick_max,
+                        .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4),
                         .sampler = sample_new(FAKE_VOCAB)};
     *out = pl;
     return true;
@@ -203,7 +212,7 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
             token = pl->last[-1 - token];
         assert_in_range(token, 0, FAKE_VOCAB - 1);
         hash = mix(hash, (uint64_t)token);
-        *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos};
+        *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos, .token = token};
     }
 }
 
@@ -218,6 +227,12 @@ static uint64_t read_slots(const struct plan *pl, const struct batch *in, uint32
     return all;
 }
 
+/* What stood a period before the n-th token. */
+static int32_t read_again(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t n)
+{
+    return fake.period && n >= fake.period ? slot_at(pl, in, s, n - fake.period)->token : -1;
+}
+
 uint64_t fake_cost(uint32_t rows, double attended)
 {
     return fake.step_cost + fake.row_cost * rows + (uint64_t)((double)fake.reach_cost * attended / 1000);
@@ -226,22 +241,25 @@ uint64_t fake_cost(uint32_t rows, double attended)
 static void spend(const struct batch *in)
 {
     double   attended = 0, drawing = 0, furthest = 0;
-    uint32_t draws = 0;
+    uint32_t draw_rows = 0;
     fake.reads = 0;
-    for (uint32_t s = 0; s < in->n_seq; s++) {
-        uint32_t n = in->start[s + 1] - in->start[s];
+    for (uint32_t s = 0, p = 0; s < in->n_seq; s++) {
+        uint32_t n = in->start[s + 1] - in->start[s], from = p;
         double   a = cost_attended(in->past[s], n);
+        while (p < in->n_pick && in->pick[p] < in->start[s + 1])
+            p++;
+        bool     draws = p - from == n;         /* each of its rows: one known token, and guessed ones */
         attended += a;
         furthest = in->past[s] + n > furthest ? in->past[s] + n : furthest;
-        drawing += n == 1 ? a : 0;
-        draws += n == 1;
-        fake.reads += n > 1 ? n : 0;
+        drawing += draws ? a : 0;
+        draw_rows += draws ? n : 0;
+        fake.reads += draws ? 0 : n;
     }
     fake.rows = in->n_token;
     fake.n_run++;
     uint64_t cost = fake_cost(in->n_token, attended);
     if (fake.check_time) {
-        double least = 1.5 * (double)fake_cost(draws ? draws : 1, drawing);
+        double least = 1.5 * (double)fake_cost(draw_rows ? draw_rows : 1, drawing);
         double most = least > (double)fake.budget_ns ? least : (double)fake.budget_ns;
         double row = (double)fake.row_cost + (double)fake.reach_cost * furthest / 1000;
         assert_true((double)cost <= most + row);
@@ -252,7 +270,7 @@ static void spend(const struct batch *in)
 static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
 {
     bool fails = fake.fail_in && --fake.fail_in == 0;
-    assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= in->n_seq);
+    assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= pl->pick_max);
     for (uint32_t s = 0; s < in->n_seq; s++)
         write_slots(pl, in, s, fails);
     if (fails)
@@ -260,8 +278,8 @@ static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
     for (uint32_t i = 0, s = 0; i < in->n_pick; i++) {
         while (in->start[s + 1] <= in->pick[i])
             s++;
-        make_logits(read_slots(pl, in, s, in->past[s] + in->pick[i] - in->start[s] + 1),
-                    pl->logits + (size_t)i * FAKE_VOCAB);
+        uint32_t n = in->past[s] + in->pick[i] - in->start[s] + 1;
+        make_logits(read_slots(pl, in, s, n), read_again(pl, in, s, n), pl->logits + (size_t)i * FAKE_VOCAB);
     }
     if (fake.broken_in && --fake.broken_in == 0)
         for (uint32_t i = 0; i < FAKE_VOCAB; i++)

@@ -19,8 +19,9 @@ struct fake {
     bool     check_time;
     uint32_t fail_in, fail_wait_in;             /* the run, the wait that fails, counted down; 0: none */
     uint32_t broken_in;                         /* the run whose first logits are no numbers, counted down; 0: none */
+    uint32_t period;                            /* what stood so many tokens ago mostly comes again; 0: nothing does */
     uint32_t n_run;                             /* runs so far */
-    uint32_t rows, reads;                       /* of the last run: all; of sequences with more than one row */
+    uint32_t rows, reads;                       /* of the last run: all; those that read prompts */
     const struct kv *kv;                        /* of the engine, to see who may write where */
 };
 

@@ -1,6 +1,7 @@
 /* test_memory.c -- sizing is arithmetic: what fits, what shrinks and in which order, what is refused. */
 #include "fake.h"
 
+#include "engine/draft.h"
 #include "engine/memory.h"
 #include "engine/step.h"
 
@@ -43,8 +44,13 @@ static void test_defaults(void **state)
     assert_int_equal(p.context_max, 4096);
     assert_int_equal(p.seq_max, 16);
     assert_int_equal(p.token_max, 512);
+    assert_int_equal(p.pick_max, 16 + DRAFT_ROWS);
     assert_int_equal(p.block_tokens, 64);
-    assert_int_equal(p.n_block, 16 * 64);      /* every sequence at full length; more would be of no use */
+    assert_int_equal(p.n_block, 16 * 64);        /* every sequence at full length; more would be of no use */
+    uint64_t with = p.scratch_bytes;
+    p = size(m, (struct engine_opts){.memory_bytes = 1 << 30, .no_draft = true});
+    assert_int_equal(p.pick_max, 16);
+    assert_true(p.scratch_bytes < with);
     p = size(m, (struct engine_opts){0});       /* whatever this machine has, it is enough for a megabyte */
     assert_true(p.n_block >= 256);
     fake_model_free(m);

@@ -21,7 +21,7 @@ struct plan_of_sim {
     const char                *name;
     const struct backend_type *type;
     uint64_t memory_bytes;          /* 0: plenty */
-    uint32_t block_tokens, jobs;
+    uint32_t block_tokens, jobs, period;                /* period: texts repeat themselves, so that guesses come true */
     bool     no_cache, failures;
 };
 
@@ -185,6 +185,7 @@ static void run_sim(const struct plan_of_sim *plan)
     struct sim x = {.plan = plan, .random = 42};
     fake_reset();
     fake.budget_ns = 100000000;
+    fake.period = plan->period;
     x.g = fake_engine(m, &o);
     enum { BATCH = 250 };
     x.live = mem_array(BATCH, sizeof *x.live);
@@ -221,16 +222,19 @@ static void run_sim(const struct plan_of_sim *plan)
     }
     assert_int_equal(s.n_job, plan->jobs);
     assert_int_equal(s.n_end, plan->jobs);
-    print_message("%-23s %4" PRIu32 " blocks %5" PRIu64 " jobs %6" PRIu64 " steps %7" PRIu64 " drawn %7" PRIu64
-                  " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
+    print_message("%-24s %4" PRIu32 " blocks %5" PRIu64 " jobs %6" PRIu64 " steps %7" PRIu64 " drawn %6" PRIu64
+                  " guessed %6" PRIu64 " right %7" PRIu64 " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
                   " cancelled %4" PRIu64 " failed\n", plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn,
-                  s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
+                  s.tokens_drafted, s.tokens_accepted, s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
     assert_true(plan->no_cache ? s.tokens_cached == 0 : s.tokens_cached > s.tokens_drawn / 10);
     assert_true(s.tokens_cached <= s.tokens_prompt);
     assert_true(plan->failures ? s.n_failed > 0 : s.n_failed == 0);
+    assert_true(s.tokens_accepted <= s.tokens_drafted);
+    if (plan->period)
+        assert_true(plan->type == &fake_host ? s.tokens_accepted > s.tokens_drawn / 10 : s.tokens_drafted == 0);
     if (x.g->ahead)
         assert_true(x.overlap > s.tokens_drawn / 2);
     engine_close(x.g);
@@ -246,10 +250,15 @@ static void run_sim(const struct plan_of_sim *plan)
     }
 
 SIM(host_draws, .type = &fake_host, .jobs = JOBS / 4)
-SIM(host_draws_few_blocks, .type = &fake_host, .jobs = JOBS, .memory_bytes = 1070000)
-SIM(host_draws_no_cache, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1070000, .no_cache = true)
-SIM(host_draws_failures, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
+SIM(host_draws_few_blocks, .type = &fake_host, .jobs = JOBS, .memory_bytes = 1088000)
+SIM(host_draws_no_cache, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1088000, .no_cache = true)
+SIM(host_draws_failures, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1088000, .failures = true)
 SIM(host_draws_odd_blocks, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 5)
+SIM(host_guesses, .type = &fake_host, .jobs = JOBS / 4, .period = 13)
+SIM(host_guesses_few_blocks, .type = &fake_host, .jobs = JOBS / 2, .memory_bytes = 1088000, .period = 9)
+SIM(host_guesses_failures, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1088000, .period = 5, .failures = true)
+SIM(host_guesses_odd_blocks, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 3, .period = 1)
+SIM(device_guesses_nothing, .type = &fake_device, .jobs = JOBS / 10, .period = 13)
 SIM(device_ahead, .type = &fake_device, .jobs = JOBS / 4)
 SIM(device_ahead_few_blocks, .type = &fake_device, .jobs = JOBS, .memory_bytes = 1070000)
 SIM(device_ahead_failures, .type = &fake_device, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
@@ -263,6 +272,11 @@ int main(void)
         cmocka_unit_test(host_draws_no_cache),
         cmocka_unit_test(host_draws_failures),
         cmocka_unit_test(host_draws_odd_blocks),
+        cmocka_unit_test(host_guesses),
+        cmocka_unit_test(host_guesses_few_blocks),
+        cmocka_unit_test(host_guesses_failures),
+        cmocka_unit_test(host_guesses_odd_blocks),
+        cmocka_unit_test(device_guesses_nothing),
         cmocka_unit_test(device_ahead),
         cmocka_unit_test(device_ahead_few_blocks),
         cmocka_unit_test(device_ahead_failures),
