@@ -69,6 +69,20 @@ void mem_try_free(void *p, size_t bytes)
         munmap(p, bytes ? bytes : 1);
 }
 
+bool mem_populate(void *p, size_t bytes)
+{
+#if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23      /* Linux 5.14; Debian 12's headers know it, older ones may not */
+#endif
+#ifdef MADV_POPULATE_WRITE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p & ~(page - 1);
+    return madvise((void *)from, (uintptr_t)p + bytes - from, MADV_POPULATE_WRITE) == 0;
+#else
+    (void)p, (void)bytes;
+    return false;
+#endif
+}
+
 #ifdef __APPLE__
 
 uint64_t mem_physical(void)

@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -22,6 +23,10 @@ char *mem_copy(const char *p, size_t n);            /* a copy with a NUL behind 
 /* Page-aligned, zeroed, on huge pages where the system gives them.  NULL when it does not fit. */
 void *mem_try(size_t bytes);
 void  mem_try_free(void *p, size_t bytes);          /* NULL is fine */
+
+/* Has the system find pages for memory of mem_try() now, not when it is first written to; what it holds stays, and others
+ * may use it meanwhile.  False: this system cannot. */
+bool mem_populate(void *p, size_t bytes);
 
 uint64_t mem_physical(void);                        /* bytes of RAM this process may use (cgroup limit included) */
 uint64_t mem_available(void);                       /* bytes free for it now, caches the system would drop included */

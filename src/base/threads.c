@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/resource.h>
+#endif
 #include <unistd.h>
 #ifdef __linux__
 #include <linux/futex.h>
@@ -46,6 +49,13 @@ bool thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *
         return true;
     free(s);
     return err_set(e, ERR_IO, "starting thread %s: %s", name, strerror(why));
+}
+
+void thread_background(void)
+{
+#ifdef __linux__
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 19);      /* of this thread alone, here */
+#endif
 }
 
 #ifdef __linux__

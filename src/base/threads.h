@@ -18,6 +18,8 @@ typedef _Atomic uint32_t atomic_word;
 /* Starts a named thread; it must be joined.  ERR_IO when the system has none left. */
 MUST_USE bool thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *arg, struct err *e);
 
+void thread_background(void);  /* the caller works when nobody else wants to, from now on; does nothing where it cannot */
+
 unsigned cpu_count(void);       /* cores this process may run on (affinity and cgroup quota included), at least 1 */
 
 /* A condition variable on the monotonic clock. */

@@ -1,6 +1,8 @@
 /* cpu.c -- the CPU backend: opens a team, takes weights in, holds the states. */
 #include "backend/cpu/cpu.h"
 
+#include "backend/cpu/touch.h"
+
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -41,6 +43,7 @@ static void cpu_close(struct backend *b)
 {
     if (!b)
         return;
+    touch_stop(b->touch);
     team_close(b->team);
     for (size_t i = 0; i < b->n_state; i++)
         mem_try_free(b->state[i].p, b->state[i].bytes);
@@ -129,6 +132,7 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
     b->n_state = n_state;
     b->n_block = n;
     b->block_tokens = o->block_tokens;
+    b->touch = touch_start(state, n_state, n);
     return true;
 }
 

@@ -25,6 +25,7 @@ struct backend {
     struct states   *state;
     size_t           n_state;
     uint32_t         n_block, block_tokens;
+    struct touch    *touch;
 };
 
 /* Bytes of one block of a state of `width` numbers a token, half of them keys: independent of how heads cut it. */

@@ -1,0 +1,50 @@
+/* touch.c -- see touch.h. */
+#include "backend/cpu/touch.h"
+
+#include "base/mem.h"
+#include "base/threads.h"
+
+#include <stdlib.h>
+
+enum { BLOCKS = 8 };            /* at a time, of each layer: a stop is heard between */
+
+struct touch {
+    const struct states *state;
+    size_t               n_state;
+    uint32_t             n_block;
+    atomic_bool          stop;
+    pthread_t            thread;
+};
+
+static void *touch_run(void *arg)
+{
+    struct touch *t = arg;
+    thread_background();
+    for (uint32_t b = 0; b < t->n_block; b += BLOCKS) {
+        uint32_t n = t->n_block - b < BLOCKS ? t->n_block - b : BLOCKS;
+        for (size_t i = 0; i < t->n_state && !atomic_load(&t->stop); i++)
+            if (!mem_populate(t->state[i].p + b * t->state[i].block_bytes, n * t->state[i].block_bytes))
+                return NULL;
+    }
+    return NULL;
+}
+
+struct touch *touch_start(const struct states *state, size_t n_state, uint32_t n_block)
+{
+    struct touch *t = mem_new(sizeof *t);
+    struct err    e;
+    *t = (struct touch){.state = state, .n_state = n_state, .n_block = n_block};
+    if (thread_start(&t->thread, "hearth-touch", touch_run, t, &e))
+        return t;
+    free(t);
+    return NULL;
+}
+
+void touch_stop(struct touch *t)
+{
+    if (!t)
+        return;
+    atomic_store(&t->stop, true);
+    pthread_join(t->thread, NULL);
+    free(t);
+}
