@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define ALWAYS inline __attribute__((always_inline))
+
 /* 32 numbers of one row.  Code k is byte k % 4 of word k / 4: readers and panels both work on four codes at once, which
  * fills a panel five times as fast as single bytes do. */
 struct group {
@@ -51,7 +53,7 @@ static uint32_t fifths(uint32_t x)
 }
 
 /* Low halves of 16 bytes, then the high ones; the fifth bits are those of `high`. */
-static void read_nibbles(const uint8_t *q, uint32_t high, uint32_t *word)
+static ALWAYS void read_nibbles(const uint8_t *q, uint32_t high, uint32_t *word)
 {
     for (unsigned i = 0; i < 4; i++) {
         uint32_t x = u32_at(q + 4 * i);
@@ -148,7 +150,7 @@ static void put_u32(uint8_t *p, unsigned i, uint32_t x)
 }
 
 /* Row r's codes; `more` gets the bits beyond four. */
-static inline void put_codes(uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r,
+static ALWAYS void put_codes(uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r,
                              const uint32_t word[GROUP / 4])
 {
     uint8_t *to = panel + at->codes, *more = panel + at->more;
@@ -172,7 +174,7 @@ static inline void put_codes(uint8_t *panel, const struct panel_layout *l, const
         put_u32(more + 64, r, high[1]);
 }
 
-static inline void put_scales(uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r,
+static ALWAYS void put_scales(uint8_t *panel, const struct panel_layout *l, const struct panel_place *at, unsigned r,
                               const struct group *g)
 {
     uint8_t *scales = panel + at->scales, *tops = panel + at->tops;
@@ -192,8 +194,8 @@ static inline void put_scales(uint8_t *panel, const struct panel_layout *l, cons
 typedef void (*reader_fn)(const uint8_t *row, uint32_t g, struct group *out);
 
 /* One panel from as many rows of the file; rows that are not there stay zero. */
-static inline __attribute__((always_inline)) void fill_with(reader_fn read, const struct panel_layout *l, size_t row_bytes,
-                                                            uint8_t *panel, uint32_t in, const uint8_t *row, unsigned n_row)
+static ALWAYS void fill_with(reader_fn read, const struct panel_layout *l, size_t row_bytes, uint8_t *panel, uint32_t in,
+                             const uint8_t *row, unsigned n_row)
 {
     for (uint32_t g = 0; g < in / GROUP; g++)
         for (unsigned r = 0; r < n_row; r++) {
@@ -308,13 +310,17 @@ static void fill_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
         fill_plain(panel, format, f->in, row, n_row);
 }
 
-void pack_fill(struct packed *plan, const struct weight *w, const struct tensor part[], uint8_t *to, struct team *t)
+void pack_at(struct packed *plan, const uint8_t *at)
 {
-    uint8_t *at = to;
     for (uint32_t i = 0; i < plan->n_part; i++) {
         plan->part[i].p = at;
         at += plan->part[i].n_panel * plan->part[i].panel_bytes;
     }
+}
+
+void pack_fill(struct packed *plan, const struct weight *w, const struct tensor part[], uint8_t *to, struct team *t)
+{
+    pack_at(plan, to);
     size_t n = 0;
     while (n < 4 && w->part_out[n] > 0)
         n++;
@@ -323,7 +329,7 @@ void pack_fill(struct packed *plan, const struct weight *w, const struct tensor 
         return;
     }
     struct filling f = {.w = w, .part = part, .n = n, .in = plan->in};
-    at = to;
+    uint8_t       *at = to;
     for (size_t i = 0; i < n; i++) {
         f.to[i] = at;
         at += (w->part_out[i] + PANEL_ROWS - 1) / PANEL_ROWS * panel_bytes(part[i].format, plan->in);
