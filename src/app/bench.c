@@ -195,7 +195,7 @@ bool command_bench(const struct options *o, struct err *e)
     bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o->arg[0], e);
     if (ok) {
         eo.no_cache = true;
-        ok = load_engine(&l, &eo, &g, e);
+        ok = load_engine(&l, o, &eo, &g, e);
     }
     if (ok && o->kernels.v)
         ok = print_kernels(&l, g, eo.type);

@@ -1,7 +1,9 @@
 /* inspect.c -- hearth inspect: what is in a model, and what it will cost. */
 #include "app/commands.h"
 #include "app/load.h"
+#include "app/packs.h"
 #include "app/show.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -24,6 +26,16 @@ static struct kinds count_kinds(const struct checkpoint *c)
     return k;
 }
 
+/* Where an earlier start has left the weights packed, to be freed; NULL: nowhere. */
+static char *packed_path(const struct loaded *l)
+{
+    char *path = packs_path(checkpoint_key(l->checkpoint));
+    if (path && file_kind(path) == FILE_PLAIN)
+        return path;
+    free(path);
+    return NULL;
+}
+
 static void print_text(const struct loaded *l, const struct engine_plan *p)
 {
     const struct model_info *m = &l->model->info;
@@ -41,9 +53,13 @@ static void print_text(const struct loaded *l, const struct engine_plan *p)
         if (k.n[f])
             printf("  tensors    %4" PRIu64 " x %-5s %s\n", k.n[f], format_info((enum format)f)->name, show_bytes(k.bytes[f], a));
     buf_init(&plan, 0);
-    show_plan(p, &plan);
+    show_plan(p, "", &plan);
     printf("served here:\n%s", plan.p);
     buf_drop(&plan);
+    char *packed = packed_path(l);
+    if (packed)
+        printf("packed for quick starts: %s\n", packed);
+    free(packed);
 }
 
 static void print_json(const struct loaded *l, const struct engine_plan *p)
@@ -70,6 +86,9 @@ static void print_json(const struct loaded *l, const struct engine_plan *p)
         if (k.n[f])
             json_put_int(w, format_info((enum format)f)->name, (int64_t)k.bytes[f]);
     json_close(w);
+    char *packed = packed_path(l);
+    json_put_text(w, "packed", packed);
+    free(packed);
     json_open(w, "plan", '{');
     json_put_int(w, "weight_bytes", (int64_t)p->weight_bytes);
     json_put_int(w, "kv_bytes", (int64_t)p->kv_bytes);

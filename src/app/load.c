@@ -1,6 +1,7 @@
 /* load.c -- see load.h. */
 #include "app/load.h"
 
+#include "app/packs.h"
 #include "app/show.h"
 #include "app/vocab_gguf.h"
 #include "base/file.h"
@@ -118,6 +119,8 @@ bool load_open(struct loaded *out, const char *path, struct err *e)
 
 void load_close(struct loaded *l)
 {
+    free(l->pack_path);
+    free(l->real_path);
     free(l->bos_text);
     free(l->eos_text);
     template_free(l->template);
@@ -149,12 +152,32 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
     return true;
 }
 
-bool load_engine(const struct loaded *l, struct engine_opts *o, struct engine **out, struct err *e)
+char *load_pack_path(const struct loaded *l, const struct options *o)
 {
-    o->progress = show_progress;
-    if (engine_open(out, l->model, o, e))
+    return o->no_pack.v ? NULL : packs_path(checkpoint_key(l->checkpoint));
+}
+
+bool load_engine(struct loaded *l, const struct options *o, struct engine_opts *eo, struct engine **out, struct err *e)
+{
+    l->pack_path = load_pack_path(l, o);
+    l->real_path = realpath(checkpoint_path(l->checkpoint), NULL);
+    eo->backend.pack = (struct pack_opts){.path = l->pack_path, .key = checkpoint_key(l->checkpoint), .label = l->real_path};
+    eo->progress = show_progress;
+    if (engine_open(out, l->model, eo, e)) {
+        if (engine_kept(*out)->how == KEPT_NOW)
+            packs_tidy(l->pack_path, l->real_path);
         return true;
+    }
     return e->kind == ERR_MEMORY && add_hint(e, " (--memory, --ctx, --parallel)");
+}
+
+char *load_kept_text(const struct loaded *l, const struct engine *g)
+{
+    static const char *const how[] = {[KEPT_NOT] = "", [KEPT_NOW] = "packed now, kept in ", [KEPT_BEFORE] = "packed, mapped from "};
+    struct buf               text;
+    buf_init(&text, 0);
+    buf_printf(&text, "%s%s", how[engine_kept(g)->how], engine_kept(g)->how == KEPT_NOT ? "" : l->pack_path);
+    return buf_take(&text);
 }
 
 char *load_name(const char *path)

@@ -18,6 +18,7 @@ struct loaded {
     char              *bos_text, *eos_text;     /* as the template wants them; NULL: none */
     int32_t            eos[EOS_MAX];
     size_t             n_eos;
+    char              *pack_path, *real_path;   /* set by load_engine(): of the file of repacked weights, of the model */
     struct { float temperature, top_p, min_p, repeat; int32_t top_k; } defaults;   /* generation_config.json */
 };
 
@@ -25,11 +26,18 @@ struct loaded {
 MUST_USE bool load_open(struct loaded *out, const char *path, struct err *e);
 void          load_close(struct loaded *l);
 
+/* Where repacked weights of the model are kept between starts; to be freed by the caller.  NULL: nowhere, as the user wants it
+ * or because there is no home folder. */
+char *load_pack_path(const struct loaded *l, const struct options *o);
+
 /* engine_opts as the command line asks for them. */
 MUST_USE bool load_engine_opts(const struct options *o, struct engine_opts *out, struct err *e);
 
-/* engine_open(), with a bar on the terminal; a refusal for want of memory names the options that help. */
-MUST_USE bool load_engine(const struct loaded *l, struct engine_opts *o, struct engine **out, struct err *e);
+/* engine_open(), with a bar on the terminal and a file of repacked weights unless o says no; a refusal for want of memory names the options that help. */
+MUST_USE bool load_engine(struct loaded *l, const struct options *o, struct engine_opts *eo, struct engine **out, struct err *e);
+
+/* Where the engine's weights come from, for its table; to be freed by the caller. */
+char *load_kept_text(const struct loaded *l, const struct engine *g);
 
 /* The model's name as the API shows it: the file's or folder's name without ".gguf"; to be freed by the caller. */
 char *load_name(const char *path);

@@ -69,7 +69,7 @@ static bool open_engine(struct serving *s, const struct options *o, struct err *
     if (!load_engine_opts(o, &eo, e))
         return false;
     eo.log = &s->log;
-    return load_engine(&s->loaded, &eo, &s->engine, e) && engine_start(s->engine, e) && warm_up(s->engine, e);
+    return load_engine(&s->loaded, o, &eo, &s->engine, e) && engine_start(s->engine, e) && warm_up(s->engine, e);
 }
 
 static bool open_api(struct serving *s, const struct options *o, struct err *e)
@@ -110,7 +110,9 @@ static void say_ready(const struct serving *s, const struct options *o)
     struct buf text;
     buf_init(&text, 0);
     buf_printf(&text, "%s on %s\n", s->name, o->given.backend ? o->backend.v : backend_at(0)->name);
-    show_plan(engine_plan(s->engine), &text);
+    char *weights = load_kept_text(&s->loaded, s->engine);
+    show_plan(engine_plan(s->engine), weights, &text);
+    free(weights);
     const char *host = o->host.v ? o->host.v : "127.0.0.1";
     char        url[300];
     snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, server_port(s->server));

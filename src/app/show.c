@@ -31,10 +31,10 @@ void show_progress(void *ctx, uint64_t done, uint64_t all)
         fputs("\r\033[K", stderr);
 }
 
-void show_plan(const struct engine_plan *p, struct buf *out)
+void show_plan(const struct engine_plan *p, const char *weights, struct buf *out)
 {
     char a[24];
-    buf_printf(out, "  weights    %10s\n", show_bytes(p->weight_bytes, a));
+    buf_printf(out, "  weights    %10s%s%s\n", show_bytes(p->weight_bytes, a), *weights ? "   " : "", weights);
     buf_printf(out, "  KV cache   %10s   %" PRIu32 " blocks of %" PRIu32 " tokens\n", show_bytes(p->kv_bytes, a), p->n_block,
                p->block_tokens);
     buf_printf(out, "  scratch    %10s   steps of up to %" PRIu32 " rows\n", show_bytes(p->scratch_bytes, a), p->token_max);

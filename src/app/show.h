@@ -11,7 +11,7 @@ const char *show_bytes(uint64_t n, char out[static 24]);
 /* A bar on standard error while weights are taken in; on a terminal only.  Fits engine_opts.progress. */
 void show_progress(void *ctx, uint64_t done, uint64_t all);
 
-/* The table of what was sized at start. */
-void show_plan(const struct engine_plan *p, struct buf *out);
+/* The table of what was sized at start; weights: what to say beside theirs, "" is fine. */
+void show_plan(const struct engine_plan *p, const char *weights, struct buf *out);
 
 #endif

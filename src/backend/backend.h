@@ -10,6 +10,7 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
+#include "base/hash.h"
 #include "base/tensor.h"
 #include "program/program.h"
 
@@ -24,11 +25,31 @@ struct plan;
  * quantised weights, f16 KV. */
 enum precision { PRECISION_FAST, PRECISION_EXACT };
 
+/* A file to keep repacked weights in, so that the next start need not repack them. */
+struct pack_opts {
+    const char   *path;             /* NULL: none is wanted; borrowed until close */
+    struct sha256 key;              /* names the checkpoint's bytes: another key, other weights */
+    const char   *label;            /* for people who find the file: the model's path */
+};
+
 struct backend_opts {
     int      device;
     unsigned n_thread;              /* host threads for the work; 0: as many as there are cores */
     enum precision precision;
     const char *isa;                /* of the cpu backend's kernels; NULL: the best this machine has */
+    struct pack_opts pack;
+};
+
+/* The checkpoint's tensors that make a weight, stacked.  n 0: a constant, or an optional one that is absent. */
+struct parts {
+    struct tensor part[4];
+    size_t        n;
+};
+
+/* What became of pack_opts. */
+struct kept {
+    enum { KEPT_NOT, KEPT_NOW, KEPT_BEFORE } how;   /* not kept; packed by this start; packed by an earlier one */
+    char why[512];                  /* KEPT_NOT although it was wanted: the reason; else "" */
 };
 
 /* One run, in host memory.  Sequence s owns tokens start[s] .. start[s+1]-1, which follow past[s] tokens already in its
@@ -90,6 +111,14 @@ struct backend_type {
 
     /* Bytes that adopt() would hold for w, made of these parts; nothing is read.  NULL: it borrows them all. */
     uint64_t (*weight_bytes)(const struct weight *w, const struct tensor part[], size_t n);
+
+    /* Before the first adopt: all weights that will be adopted, by wt id - 1; no number is read.  Where pack_opts has a
+     * file, it is looked for or begun here.  Never an error: without the file everything works as with it.  Calling it is
+     * optional, and so is having it. */
+    void (*expect)(struct backend *b, const struct bundle *m, const struct parts parts[]);
+
+    /* After the last adopt.  NULL where expect is. */
+    void (*kept)(const struct backend *b, struct kept *out);
 
     /* Takes in weight w of the bundle, n stacked parts (0: an optional one that is absent), repacked as this backend likes
      * best; may borrow the mapped file until close.  Shapes were checked against the bundle by the caller. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,8 +20,19 @@ enum file_kind file_kind(const char *path)
     return S_ISREG(st.st_mode) ? FILE_PLAIN : S_ISDIR(st.st_mode) ? FILE_FOLDER : FILE_OTHER;
 }
 
+static struct file_mark mark_of(const struct stat *st)
+{
+#ifdef __APPLE__
+    const struct timespec *t = &st->st_mtimespec;
+#else
+    const struct timespec *t = &st->st_mtim;
+#endif
+    return (struct file_mark){(uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
+                              (int64_t)t->tv_sec * 1000000000 + t->tv_nsec};
+}
+
 /* Opens a plain file for reading; -1 and *e otherwise. */
-static int open_plain(const char *path, size_t *bytes, struct err *e)
+static int open_plain(const char *path, struct file_mark *mark, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
@@ -33,7 +45,7 @@ static int open_plain(const char *path, size_t *bytes, struct err *e)
     } else if (!S_ISREG(st.st_mode)) {
         err_set(e, ERR_INVALID, "%s is not a plain file", path);
     } else {
-        *bytes = (size_t)st.st_size;
+        *mark = mark_of(&st);
         return fd;
     }
     close(fd);
@@ -42,15 +54,16 @@ static int open_plain(const char *path, size_t *bytes, struct err *e)
 
 bool file_map(struct file_map *out, const char *path, struct err *e)
 {
-    size_t n;
-    int    fd = open_plain(path, &n, e);
+    struct file_mark mark;
+    int              fd = open_plain(path, &mark, e);
     if (fd < 0)
         return false;
-    void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    bool  ok = p != MAP_FAILED || err_os(e, "mapping %s", path);
+    size_t n = (size_t)mark.bytes;
+    void  *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    bool   ok = p != MAP_FAILED || err_os(e, "mapping %s", path);
     close(fd);
     if (ok)
-        *out = (struct file_map){p, n};
+        *out = (struct file_map){p, n, mark};
     return ok;
 }
 
@@ -61,13 +74,55 @@ void file_unmap(struct file_map *m)
     *m = (struct file_map){0};
 }
 
+void file_forget(const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p / page * page;
+    if (n)
+        madvise((void *)from, (uintptr_t)p + n - from, MADV_DONTNEED);
+}
+
+/* Reserving is refused before it is tried where a limit says so: the system would send a signal that ends the process. */
+bool file_reserve(int fd, uint64_t n, struct err *e)
+{
+    struct rlimit limit;
+    if (n > INT64_MAX)
+        return err_set(e, ERR_TOO_LARGE, "no file has %llu bytes", (unsigned long long)n);
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < n)
+        return err_set(e, ERR_TOO_LARGE, "files may have %llu bytes (ulimit -f), not %llu",
+                       (unsigned long long)limit.rlim_cur, (unsigned long long)n);
+#ifdef __APPLE__
+    fstore_t all = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = (off_t)n};
+    if (fcntl(fd, F_PREALLOCATE, &all) != 0 || ftruncate(fd, (off_t)n) != 0)
+        return err_os(e, "reserving %llu bytes", (unsigned long long)n);
+    return true;
+#else
+    errno = posix_fallocate(fd, 0, (off_t)n);
+    return errno == 0 || err_os(e, "reserving %llu bytes", (unsigned long long)n);
+#endif
+}
+
+bool folder_make(const char *path, struct err *e)
+{
+    char *at = mem_copy(path, strlen(path));
+    for (char *p = at + 1; *p; p++)
+        if (*p == '/') {
+            *p = '\0';
+            (void)mkdir(at, 0700);
+            *p = '/';
+        }
+    bool ok = mkdir(at, 0700) == 0 || file_kind(at) == FILE_FOLDER || err_os(e, "making the folder %s", path);
+    free(at);
+    return ok;
+}
+
 bool file_read(struct buf *out, const char *path, size_t bytes_max, struct err *e)
 {
-    size_t n;
-    int    fd = open_plain(path, &n, e);
+    struct file_mark mark;
+    int              fd = open_plain(path, &mark, e);
     if (fd < 0)
         return false;
-    bool  ok = n <= bytes_max || err_set(e, ERR_TOO_LARGE, "%s has %zu bytes; the limit is %zu", path, n, bytes_max);
+    size_t n = (size_t)mark.bytes;
+    bool   ok = n <= bytes_max || err_set(e, ERR_TOO_LARGE, "%s has %zu bytes; the limit is %zu", path, n, bytes_max);
     char *at = ok ? buf_reserve(out, n) : NULL;
     if (ok && !at)
         ok = err_set(e, ERR_TOO_LARGE, "%s does not fit its buffer", path);
@@ -87,6 +142,19 @@ bool file_read(struct buf *out, const char *path, size_t bytes_max, struct err *
         out->p[out->n] = '\0';
     }
     return ok;
+}
+
+char *cache_folder(void)
+{
+#ifdef __APPLE__
+    static const char custom[] = "Library/Caches/hearth";
+#else
+    static const char custom[] = ".cache/hearth";
+#endif
+    const char *said = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (said && said[0] == '/')
+        return path_join(said, "hearth");
+    return home && home[0] == '/' ? path_join(home, custom) : NULL;
 }
 
 char *path_join(const char *folder, const char *name)

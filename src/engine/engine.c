@@ -52,6 +52,8 @@ static bool open_backend(struct engine *g, const struct engine_opts *o, struct e
         return false;
     if (!load_weights(m, t, g->backend, o->progress, o->progress_ctx, e))
         return false;
+    if (t->kept)
+        t->kept(g->backend, &g->kept);
     struct plan_opts po = memory_plan_opts(&g->plan);
     return t->reserve(g->backend, m->bundle, &po, g->plan.n_block, e)
            && t->compile(g->backend, m->text, &po, &g->text, e);
@@ -71,6 +73,8 @@ bool engine_open(struct engine **out, const struct model *m, const struct engine
     if (!o->context_max && g->plan.context_max < m->info.context)
         log_warn(o->log, "the context is %u tokens, as memory is short; the model was made for %u",
                  g->plan.context_max, m->info.context);
+    if (g->kept.why[0])
+        log_warn(o->log, "the packed weights are not kept for the next start: %s", g->kept.why);
     make_rooms(g);
     *out = g;
     return true;
@@ -110,6 +114,11 @@ void engine_close(struct engine *g)
 const struct engine_plan *engine_plan(const struct engine *g)
 {
     return &g->plan;
+}
+
+const struct kept *engine_kept(const struct engine *g)
+{
+    return &g->kept;
 }
 
 struct plan *engine_text_plan(struct engine *g)

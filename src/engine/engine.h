@@ -101,6 +101,7 @@ MUST_USE bool engine_open(struct engine **out, const struct model *m, const stru
 MUST_USE bool engine_size(const struct model *m, const struct engine_opts *o, struct engine_plan *out, struct err *e);
 
 const struct engine_plan *engine_plan(const struct engine *g);
+const struct kept        *engine_kept(const struct engine *g);      /* what became of opts.backend.pack */
 
 /* Starts the engine's thread.  Without it a test calls engine_step() itself. */
 MUST_USE bool engine_start(struct engine *g, struct err *e);

@@ -40,6 +40,7 @@ struct step {
 struct engine {
     struct engine_opts  opts;       /* the zeroes filled in */
     struct engine_plan  plan;
+    struct kept         kept;
     const struct model *model;
     struct backend     *backend;
     struct plan        *text;

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { TEXT_BYTES_MAX = 256 << 20 };
+enum { TEXT_BYTES_MAX = 256 << 20, KEY_END_BYTES = 64 << 10 };
 
 struct entry {
     const char   *name;     /* in the arena */
@@ -140,6 +140,40 @@ const char *checkpoint_path(const struct checkpoint *c)
 uint64_t checkpoint_bytes(const struct checkpoint *c)
 {
     return c->bytes;
+}
+
+static void add_file(struct sha256_run *h, const struct file_map *m)
+{
+    size_t n = m->n < KEY_END_BYTES ? m->n : KEY_END_BYTES;
+    sha256_add(h, &m->mark, sizeof m->mark);
+    sha256_add(h, m->p, n);
+    sha256_add(h, m->p + (m->n - n), n);
+}
+
+static void add_tensor(struct sha256_run *h, const struct checkpoint *c, const struct entry *x)
+{
+    size_t in = 0;
+    while (in < c->shards.n && !((uintptr_t)x->tensor.data - (uintptr_t)c->shards.at[in].map.p < c->shards.at[in].map.n))
+        in++;
+    uintptr_t from = (uintptr_t)(in < c->shards.n ? c->shards.at[in].map.p : c->map.p);
+    uint64_t  place[] = {in, (uintptr_t)x->tensor.data - from, x->tensor.bytes, (uint64_t)x->tensor.format};
+    sha256_add(h, x->name, strlen(x->name) + 1);
+    sha256_add(h, place, sizeof place);
+}
+
+struct sha256 checkpoint_key(const struct checkpoint *c)
+{
+    struct sha256_run *h = sha256_new();
+    sha256_start(h);
+    if (c->gguf)
+        add_file(h, &c->map);
+    for (size_t i = 0; i < c->shards.n; i++)
+        add_file(h, &c->shards.at[i].map);
+    for (size_t i = 0; i < c->n; i++)
+        add_tensor(h, c, &c->entry[i]);
+    struct sha256 key = sha256_end(h);
+    sha256_free(h);
+    return key;
 }
 
 json checkpoint_config(const struct checkpoint *c)

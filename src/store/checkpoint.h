@@ -12,6 +12,7 @@
 #define STORE_CHECKPOINT_H
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/tensor.h"
 
@@ -33,6 +34,11 @@ void          checkpoint_close(struct checkpoint *c);           /* NULL is fine 
 
 const char *checkpoint_path(const struct checkpoint *c);
 uint64_t    checkpoint_bytes(const struct checkpoint *c);       /* of all tensors */
+
+/* Names the bytes of all tensors as they were when the files were opened: equal keys, equal tensors.  Made from each
+ * file's device, inode, size and time of last change, both its ends, and every tensor's name and place, without reading it
+ * all: a copy has another key; so has a changed file, unless somebody hides a change in its middle by putting the time back. */
+struct sha256 checkpoint_key(const struct checkpoint *c);
 
 /* config.json, or its likeness made from GGUF keys ("architectures", "hidden_size", "rope_scaling", …). */
 json checkpoint_config(const struct checkpoint *c);

@@ -83,37 +83,44 @@ void rig_fill(enum format f, size_t n, uint64_t seed, char *out)
     }
 }
 
-static bool adopt(struct rig *r, const struct bundle *b, wt id, const struct rig_opts *o, struct err *e)
+/* The parts of weight w, of random numbers that depend on their names and the seed. */
+static struct parts make_parts(struct rig *r, const struct weight *w, const struct rig_opts *o)
 {
-    const struct weight *w = bundle_weight_at(b, id);
-    struct tensor        part[4];
-    size_t               n = 0;
-    char                 name[256];
-    for (; n < 4 && w->part[n]; n++) {
-        weight_name(w, (unsigned)n, name, sizeof name);
+    struct parts p = {.n = 0};
+    char         name[256];
+    for (; p.n < 4 && w->part[p.n]; p.n++) {
+        weight_name(w, (unsigned)p.n, name, sizeof name);
         bool single = format_info(o->format)->block_values == 1;
         enum format f = strncmp(name, "in.", 3) == 0 || (w->in == 1 && !single) ? FORMAT_F32 : o->format;
         uint64_t    id64 = hash64(name, strlen(name), o->seed);
-        size_t      count = (size_t)w->part_out[n] * w->in, bytes = format_bytes(f, count);
+        size_t      count = (size_t)w->part_out[p.n] * w->in, bytes = format_bytes(f, count);
         char       *data = mem_new(bytes + 1);
-        rig_fill(f, count, id64, data + 1);         /* data may be unaligned: so it is */
+        if (!o->blank)
+            rig_fill(f, count, id64, data + 1);     /* data may be unaligned: so it is */
         r->data = mem_grow(r->data, r->n_data + 1, sizeof *r->data);
         r->data[r->n_data++] = data;
-        part[n] = (struct tensor){.data = data + 1, .bytes = bytes, .shape = {w->part_out[n], w->in}, .format = f,
-                                  .n_dim = w->in == 1 ? 1 : 2, .source_id = id64};
+        p.part[p.n] = (struct tensor){.data = data + 1, .bytes = bytes, .shape = {w->part_out[p.n], w->in}, .format = f,
+                                      .n_dim = w->in == 1 ? 1 : 2, .source_id = id64};
     }
-    return r->type->adopt(r->backend, b, id, part, n, e);
+    return p;
 }
 
 bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o)
 {
     const struct bundle *b = prog_bundle(p);
-    struct backend_opts  opts = {.n_thread = o->n_thread, .precision = o->precision};
+    struct backend_opts  opts = {.n_thread = o->n_thread, .precision = o->precision, .pack = o->pack};
+    size_t               n = bundle_n_weights(b);
+    struct parts        *parts = mem_array(n, sizeof *parts);
     struct err           e = {0};
     *r = (struct rig){.type = o->type};
     bool ok = r->type->open(&r->backend, &opts, &e);
-    for (size_t i = 1; ok && i <= bundle_n_weights(b); i++)
-        ok = adopt(r, b, (wt){(uint16_t)i}, o, &e);
+    for (size_t i = 0; i < n; i++)
+        parts[i] = make_parts(r, bundle_weight_at(b, (wt){(uint16_t)(i + 1)}), o);
+    if (ok && o->pack.path && o->type->expect)
+        o->type->expect(r->backend, b, parts);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = r->type->adopt(r->backend, b, (wt){(uint16_t)(i + 1)}, parts[i].part, parts[i].n, &e);
+    free(parts);
     ok = ok && r->type->reserve(r->backend, b, &o->plan, o->n_block, &e) &&
          r->type->compile(r->backend, p, &o->plan, &r->plan, &e);
     if (!ok) {

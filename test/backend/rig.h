@@ -12,6 +12,8 @@ struct rig_opts {
     uint64_t         seed;          /* equal seeds: equal weights */
     struct plan_opts plan;
     uint32_t         n_block;
+    struct pack_opts pack;          /* with a path, expect() is called before the first adopt() */
+    bool             blank;         /* every part is zeroes: what a backend that reads it would compute with */
 };
 
 struct rig {

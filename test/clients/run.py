@@ -54,7 +54,9 @@ def main():
     hearth, model = sys.argv[1:3]
     os.environ["HEARTH"], os.environ["HEARTH_MODEL"] = hearth, model
     sys.path.insert(0, str(HERE))
-    with serving(hearth, model) as (port, server):
+    with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
+        os.environ["XDG_CACHE_HOME"] = cache            # packed weights of the tests go with them
+        port, server = stack.enter_context(serving(hearth, model))
         os.environ["HEARTH_PORT"], os.environ["HEARTH_PID"] = str(port), str(server.pid)
         result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.discover(str(HERE)))
     bad = len(result.failures) + len(result.errors) + len(result.skipped)

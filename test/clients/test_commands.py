@@ -27,7 +27,7 @@ class Commands(unittest.TestCase):
 
     def test_help_names_every_command(self):
         text = hearth("--help").stdout
-        for command in ("serve", "run", "inspect", "bench"):
+        for command in ("serve", "run", "inspect", "bench", "list", "rm"):
             self.assertIn(command, text)
             self.assertIn("--help", hearth(command, "--help").stdout)
         version = hearth("--version").stdout
@@ -59,6 +59,79 @@ class Commands(unittest.TestCase):
             self.assertRegex(done.stderr, "over the context of 256 .*--prompt")
         fits = hearth("bench", MODEL, "--memory", "1g", "--ctx", "256", "--prompt", "250", "--decode", "6", "--rounds", "1", "--parallel", "1")
         self.assertEqual((fits.returncode, fits.stdout.count("\n")), (0, 2), fits.stderr)
+
+    def test_packed_weights_are_kept_listed_and_removed(self):
+        with tempfile.TemporaryDirectory() as place:
+            place, model = pathlib.Path(place), pathlib.Path(place) / "tiny"
+            env = {**os.environ, "XDG_CACHE_HOME": str(place / "cache")}
+            shutil.copytree(TINY, model, ignore=shutil.ignore_patterns("golden"))
+            packed = lambda: sorted((place / "cache/hearth/packed").glob("*"))
+            listed = lambda: json.loads(hearth("list", "--json", env=env).stdout)
+
+            def answer(*options, **more):
+                done = hearth("run", str(model), "--raw", "hello", "--temperature", "0", "--tokens", "8", "--memory", "1g", *options, env=env, **more)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return done.stdout
+
+            self.assertIn("nothing", hearth("list", env=env).stdout)
+            want = answer("--no-pack")
+            self.assertEqual((packed(), listed()), ([], []))
+            self.assertIsNone(json.loads(hearth("inspect", str(model), "--json", env=env).stdout)["packed"])
+            self.assertEqual(answer(), want)
+            first, = packed()
+            made = first.stat().st_ino
+            os.utime(first, (5, 5))
+            self.assertEqual(answer(), want)
+            self.assertEqual((packed(), first.stat().st_ino), ([first], made))
+            self.assertGreater(first.stat().st_mtime, 1e9)                     # its use was noted
+            row, = listed()
+            self.assertEqual((row["name"], row["model"], row["path"], row["bytes"]),
+                             ("tiny", str(model.resolve()), str(first), first.stat().st_size))
+            self.assertIn(str(model.resolve()), hearth("list", env=env).stdout)
+            self.assertEqual(json.loads(hearth("inspect", str(model), "--json", env=env).stdout)["packed"], str(first))
+            os.utime(model / "model.safetensors")                               # another state of the model: the old file goes
+            self.assertEqual(answer(), want)
+            second, = packed()
+            self.assertNotEqual(second, first)
+            second.write_bytes(second.read_bytes()[:-1])
+            self.assertIn("(damaged)", hearth("list", env=env).stdout)
+            self.assertEqual(answer(), want)
+            self.assertEqual([row["name"] for row in listed()], ["tiny"])
+            wrong = hearth("rm", "tinny", env=env)
+            self.assertEqual((wrong.returncode, packed()), (1, [second]))
+            self.assertIn("hearth list", wrong.stderr)
+            self.assertEqual(hearth("rm", env=env).returncode, 1)
+            self.assertEqual(hearth("rm", "tiny", "--all", env=env).returncode, 1)
+            self.assertRegex(hearth("rm", "tiny", env=env).stdout, rf"^removed {second} .*\nfreed .*B\n$")
+            self.assertEqual(packed(), [])
+            answer()
+            self.assertIn("removed", hearth("rm", "--all", env=env).stdout)
+            self.assertEqual((packed(), hearth("rm", "--all", env=env).stdout), ([], "freed 0 B\n"))
+            starts = [subprocess.Popen([HEARTH, "run", str(model), "--raw", "hello", "--temperature", "0", "--tokens", "8", "--memory", "1g"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) for _ in range(4)]
+            self.assertEqual({start.communicate(timeout=120)[0] for start in starts}, {want})
+            self.assertEqual(len(packed()), 1)
+            (place / "file").write_text("")
+            env["XDG_CACHE_HOME"] = str(place / "file")
+            self.assertEqual(answer(), want)                                    # nowhere to keep it: no harm
+            del env["XDG_CACHE_HOME"], env["HOME"]
+            self.assertEqual(answer(), want)
+
+    def test_serve_says_where_its_weights_are(self):
+        with tempfile.TemporaryDirectory() as place:
+            for pattern in (r"weights .*packed now, kept in (\S+\.pack)", r"weights .*packed, mapped from (\S+\.pack)", "weights"):
+                options = ["--no-pack"] if pattern == "weights" else []
+                with subprocess.Popen([HEARTH, "serve", MODEL, "--port", "0", "--memory", "1g", "--ctx", "1024", *options],
+                                      stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_CACHE_HOME": place}) as server:
+                    lines = []
+                    for line in server.stderr:
+                        lines.append(line)
+                        if "listening" in line:
+                            break
+                    server.send_signal(signal.SIGTERM)
+                    server.communicate(timeout=60)
+                self.assertRegex("".join(lines), pattern)
+                self.assertEqual("packed" in "".join(lines), not options)
 
     def test_errors_say_what_next(self):
         self.fails(2, "no command", "srve")

@@ -6,9 +6,13 @@
 #include "base/file.h"
 #include "store/gguf.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -88,6 +92,52 @@ static void add_experts(struct gguf_out *o)
 static void add_twin(struct gguf_out *o)
 {
     gguf_put_tensor(o, "model.embed_tokens.weight", FORMAT_F32, 0, 1);
+}
+
+static struct sha256 key_of(const char *path)
+{
+    struct checkpoint *c = NULL;
+    struct err         e;
+    if (!checkpoint_open(&c, path, &e))
+        fail_msg("%s", e.text);
+    struct sha256 key = checkpoint_key(c);
+    checkpoint_close(c);
+    return key;
+}
+
+static void changes(const char *path, struct sha256 *was)
+{
+    struct sha256 now = key_of(path);
+    assert_memory_not_equal(&now, was, sizeof now);
+    *was = now;
+}
+
+static void a_key_names_the_bytes(void **state)
+{
+    (void)state;
+    struct stat   file;
+    char         *folder = folder_new(), *path = path_join(folder, "m.gguf"), *moved = path_join(folder, "n.gguf");
+    put_gguf(folder, add_tokens);
+    struct sha256 key = key_of(path), again = key_of(path);
+    assert_memory_equal(&key, &again, sizeof key);
+    assert_int_equal(rename(path, moved), 0);
+    again = key_of(moved);
+    assert_memory_equal(&key, &again, sizeof key);
+    assert_int_equal(rename(moved, path), 0);
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){{.tv_nsec = UTIME_OMIT}, {.tv_sec = 5, .tv_nsec = 1}}, 0), 0);
+    changes(path, &key);
+    int fd = open(path, O_WRONLY);                  /* one byte of the last tensor, and the time put back */
+    assert_int_equal(pwrite(fd, "\x55", 1, file.st_size - 1), 1);
+    assert_int_equal(futimens(fd, (struct timespec[2]){{.tv_nsec = UTIME_OMIT}, {.tv_sec = 5, .tv_nsec = 1}}), 0);
+    changes(path, &key);
+    assert_int_equal(ftruncate(fd, file.st_size + 64), 0);
+    assert_int_equal(futimens(fd, (struct timespec[2]){{.tv_nsec = UTIME_OMIT}, {.tv_sec = 5, .tv_nsec = 1}}), 0);
+    changes(path, &key);
+    close(fd);
+    folder_free(folder);
+    free(path);
+    free(moved);
 }
 
 static void a_gguf_file_opens(void **state)
@@ -362,6 +412,7 @@ int main(void)
         cmocka_unit_test(false_indexes_are_refused),
         cmocka_unit_test(false_folders_are_refused),
         cmocka_unit_test(eos_ids_are_found),
+        cmocka_unit_test(a_key_names_the_bytes),
         cmocka_unit_test(templates_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

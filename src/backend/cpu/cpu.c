@@ -9,36 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Packed weights lie side by side in large pieces of memory, so that small ones get huge pages too. */
-struct chunk {
-    struct chunk *next;
-    uint8_t      *p;
-    size_t        bytes, used;
-};
-
-static const size_t CHUNK_BYTES = (size_t)64 << 20;
-
-static uint8_t *chunk_take(struct backend *b, uint64_t bytes)
-{
-    if (bytes > SIZE_MAX / 2)
-        return NULL;
-    struct chunk *c = b->chunk;
-    if (!c || c->bytes - c->used < bytes) {
-        c = mem_new(sizeof *c);
-        c->bytes = bytes > CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
-        c->p = mem_try(c->bytes);
-        if (!c->p) {
-            free(c);
-            return NULL;
-        }
-        c->next = b->chunk;
-        b->chunk = c;
-    }
-    uint8_t *p = c->p + c->used;
-    c->used += ((size_t)bytes + PANEL_ALIGN - 1) / PANEL_ALIGN * PANEL_ALIGN;
-    return p;
-}
-
 static void cpu_close(struct backend *b)
 {
     if (!b)
@@ -47,11 +17,7 @@ static void cpu_close(struct backend *b)
     team_close(b->team);
     for (size_t i = 0; i < b->n_state; i++)
         mem_try_free(b->state[i].p, b->state[i].bytes);
-    for (struct chunk *c = b->chunk, *next; c; c = next) {
-        next = c->next;
-        mem_try_free(c->p, c->bytes);
-        free(c);
-    }
+    places_drop(&b->places);
     free(b->state);
     free(b->weight);
     free(b->here);
@@ -66,6 +32,7 @@ static bool cpu_open(struct backend **out, const struct backend_opts *o, struct 
     struct backend *b = mem_new(sizeof *b);
     b->kernels = k;
     b->precision = o->precision;
+    b->pack = o->pack;
     if (!team_open(&b->team, o->n_thread ? o->n_thread : cpu_count(), e)) {
         cpu_close(b);
         return false;
@@ -91,6 +58,16 @@ static uint64_t cpu_weight_bytes(const struct weight *w, const struct tensor par
     return plan.bytes;
 }
 
+static void cpu_expect(struct backend *b, const struct bundle *m, const struct parts parts[])
+{
+    places_expect(&b->places, &b->pack, m, parts, b->team);
+}
+
+static void cpu_kept(const struct backend *b, struct kept *out)
+{
+    *out = b->places.kept;
+}
+
 static bool cpu_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e)
 {
     CHECK(n <= 4 && w.id > 0 && w.id <= bundle_n_weights(m));
@@ -103,11 +80,15 @@ static bool cpu_adopt(struct backend *b, const struct bundle *m, wt w, const str
     struct packed        plan;
     CHECK(!b->here[w.id - 1]);
     pack_plan(x, part, n, &plan);
-    uint8_t *p = plan.bytes ? chunk_take(b, plan.bytes) : NULL;
+    bool     filled = false;
+    uint8_t *p = plan.bytes ? places_take(&b->places, w, plan.bytes, &filled) : NULL;
     if (plan.bytes && !p)
         return err_set(e, ERR_MEMORY, "no memory for a weight of %llu bytes", (unsigned long long)plan.bytes);
-    if (p)
+    if (filled)
+        pack_at(&plan, p);
+    else if (p)
         pack_fill(&plan, x, part, p, b->team);
+    places_done(&b->places, b->team);
     b->weight[w.id - 1] = plan;
     b->here[w.id - 1] = true;
     return true;
@@ -200,6 +181,8 @@ const struct backend_type backend_cpu = {
     .close = cpu_close,
     .size = cpu_size,
     .weight_bytes = cpu_weight_bytes,
+    .expect = cpu_expect,
+    .kept = cpu_kept,
     .adopt = cpu_adopt,
     .reserve = cpu_reserve,
     .copy = cpu_copy,

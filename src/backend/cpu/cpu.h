@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/places.h"
 #include "backend/cpu/team.h"
 
 struct states {
@@ -21,7 +22,8 @@ struct backend {
     struct packed   *weight;        /* [n_weight], by wt id - 1 */
     bool            *here;
     size_t           n_weight;
-    struct chunk    *chunk;         /* the memory that packed weights lie in */
+    struct pack_opts pack;
+    struct places    places;        /* of packed weights */
     struct states   *state;
     size_t           n_state;
     uint32_t         n_block, block_tokens;

@@ -8,6 +8,10 @@
 #include "backend/backend.h"
 #include "backend/cpu/team.h"
 
+/* To be raised whenever a weight comes to lie otherwise, here or in panels.def: files of packed weights that other builds
+ * have left are then packed anew. */
+enum { PACK_LAYOUT = 1 };
+
 /* A strip is what the lanes of a kernel hold side by side. */
 enum { STRIP_ROWS = 16, PANEL_STRIPS = 2, PANEL_ROWS = STRIP_ROWS * PANEL_STRIPS, GROUP = 32, PANEL_ALIGN = 64 };
 
@@ -52,6 +56,9 @@ size_t                     panel_bytes(enum format f, uint32_t in);
 
 /* How weight w of these parts will lie: everything but the addresses.  n 0: a constant, or absent. */
 void pack_plan(const struct weight *w, const struct tensor part[], size_t n, struct packed *out);
+
+/* Fills in the addresses: plan->bytes that were packed before lie there. */
+void pack_at(struct packed *plan, const uint8_t *at);
 
 /* Fills zeroed memory of plan->bytes (aligned to PANEL_ALIGN), and the addresses. */
 void pack_fill(struct packed *plan, const struct weight *w, const struct tensor part[], uint8_t *to, struct team *t);
