@@ -179,7 +179,7 @@ static void on_done(struct bench_call *c)
     r->last_ns = clock_ns(clock_real());
     if (!kind)
         count_ok(r, &u->answer, r->last_ns);
-    else if (c->fate == BENCH_ANSWERED && c->status == 429)
+    else if (c->fate == BENCH_ANSWERED && (c->status == 429 || c->status == 503))
         r->result.limited++;
     else
         count_failed(r, kind, c->status, why);

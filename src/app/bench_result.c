@@ -67,7 +67,7 @@ static int column_width(const struct bench_result *r)
 
 static void put_counts(const struct bench_result *r, size_t n, struct buf *out)
 {
-    static const char *const names[] = {"requests answered", "turned away (429)", "failed", "seconds"};
+    static const char *const names[] = {"requests answered", "turned away (429, 503)", "failed", "seconds"};
     for (int row = 0; row < 4; row++) {
         buf_printf(out, "%-*s", NAME_WIDTH, names[row]);
         for (size_t i = 0; i < n; i++) {

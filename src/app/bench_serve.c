@@ -355,7 +355,7 @@ static bool judge(const struct bench *b, struct err *e)
     const struct bench_result *r = &b->result[0];
     struct buf                 kinds;
     if (r->failed == 0)
-        return r->ok > 0 || err_set(e, ERR_RATE, "every request was turned away (429)");
+        return r->ok > 0 || err_set(e, ERR_RATE, "every request was turned away (429, 503)");
     buf_init(&kinds, 0);
     bench_errors_text(&b->errors, &kinds);
     err_set(e, ERR_IO, "%" PRIu64 " of %u requests failed (%s); the first: %s", r->failed, b->load.requests, kinds.p,

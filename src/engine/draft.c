@@ -76,7 +76,7 @@ static unsigned kind_of(uint32_t length)
 
 static void score(struct draft_rate *r, bool right)
 {
-    const double keep = 1 - 1.0 / MEMORY;
+    const double keep = 1 - 1.0 / (double)MEMORY;
     r->right = r->right * keep + right;
     r->tried = r->tried * keep + 1;
 }

@@ -40,3 +40,15 @@ def raw(method, path, body=None, headers=None):
 def resident_kb(pid):
     with open(f"/proc/{pid}/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def wait_until_touched(pid):
+    """Memory is planned at start, and a thread finds its pages in the background: until that is over it only seems to grow."""
+    last = resident_kb(pid)
+    for _ in range(60):
+        time.sleep(1)
+        now = resident_kb(pid)
+        if now - last < 64:
+            return
+        last = now
+    raise AssertionError("memory still grows after a minute")

@@ -70,8 +70,8 @@ class Chat(unittest.TestCase):
         second = client().chat.completions.create(**ask, messages=[{"role": "user", "content": words + "Second question?"}])
         self.assertLess(first.usage.prompt_tokens_details.cached_tokens, 64)
         cached = second.usage.prompt_tokens_details.cached_tokens
-        self.assertGreater(cached, second.usage.prompt_tokens - 48)
-        self.assertEqual(cached % 16, 0)
+        # All but the last words: also what the prompts share of the block in which they part.
+        self.assertGreater(cached, second.usage.prompt_tokens - 12)
 
     def test_completions(self):
         answer = client().completions.create(model="smollm2", prompt=["Once upon a time", "The sea"], max_tokens=8, temperature=0)
