@@ -2,7 +2,8 @@
 
   python3 bench/side_by_side.py --model M.gguf --hearth build/release/hearth --llama path/to/llama-server [--rounds 3]
 
-Each round starts each server with 2 threads and measures over HTTP, on /v1/completions with ignore_eos:
+Each round starts each server with 2 threads and measures over HTTP, on /v1/completions with ignore_eos (hearth without its
+guesses: greedy text of random words repeats itself, which would make them look better than they are):
   decode     tokens a second of 1 stream and of 16 (prompts of about 64 tokens, each its own; 64 tokens drawn)
   prefill    tokens a second of a prompt of about 500 tokens
   prefix     first token of a prompt of about 2,000 tokens, cold and repeated
@@ -110,7 +111,7 @@ def main():
     ask.add_argument("--rounds", type=int, default=3)
     ask.add_argument("--json")
     a = ask.parse_args()
-    peers = {"hearth": [a.hearth, "serve", a.model, "--port", "{port}", "--threads", "2", "--parallel", "17", "--ctx", "4600"]}
+    peers = {"hearth": [a.hearth, "serve", a.model, "--port", "{port}", "--threads", "2", "--parallel", "17", "--ctx", "4600", "--no-draft"]}
     if a.llama:
         peers["llama.cpp"] = [a.llama, "-m", a.model, "--port", "{port}", "-t", "2", "-np", "17", "-c", str(17 * 4608), "--no-webui"]
     results = {name: [] for name in peers}
