@@ -44,11 +44,10 @@ int main(int argc, char **argv)
             for (uint32_t y = 0; y < LAYERS; y++)
                 for (uint32_t i = 0; i < SEQS * HEADS; i++) {
                     uint32_t          s = i / HEADS, h = i % HEADS;
+                    struct attend_token t1 = {q[s] + h * SHARE * dim, out[s] + h * SHARE * dim, blocks + s * (context / SLOTS),
+                                              context - 1};
                     struct attend_job j = {.kv = l, .state = state + (memory ? y : 0) * layer, .block_bytes = block,
-                                           .head_at = h * head, .block = blocks + s * (context / SLOTS),
-                                           .position = context - 1, .n_row = 1, .share = SHARE, .scale = 0.125f,
-                                           .q = q[s] + h * SHARE * dim, .out = out[s] + h * SHARE * dim,
-                                           .q_stride = HEADS * SHARE * dim, .out_stride = HEADS * SHARE * dim,
+                                           .head_at = h * head, .token = &t1, .n_token = 1, .share = SHARE, .scale = 0.125f,
                                            .scratch = scratch};
                     k->attend(&j);
                 }

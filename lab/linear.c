@@ -8,7 +8,9 @@
  * History (Zen 4, one thread, Q4_1, ns a group from memory with 1 / 4 / 8 / 16 rows, and what is reached of the products with
  * 16 rows from the cache):
  *   v1  panels of 16, scales behind all codes, all codes at once     58 / 75 / 105 / 172, 60 %
- *   v2  panels of 32 as one stream, a line of codes at a time        29 / 35 /  61 / 112, 72 % */
+ *   v2  panels of 32 as one stream, a line of codes at a time        29 / 35 /  61 / 112, 72 %
+ *   v3  every tile brings in its share of what is read next,
+ *       past the end of its piece too                                24 / 26 /  51 / 101, 72 %: memory no longer shows */
 #include "backend/cpu/kernels.h"
 #include "base/mem.h"
 
@@ -34,6 +36,7 @@ static double measure(linear_fn fn, const struct linear_job *like, const uint8_t
         for (uint32_t p = 0; p + each <= n; p += each) {
             struct linear_job j = *like;
             j.panel = panels + p * j.panel_bytes;
+            j.next = panels + (p + 2 * each <= n ? p + each : 0) * j.panel_bytes;
             j.n_panel = each;
             j.n_out = each * PANEL_ROWS;
             fn(&j);

@@ -80,9 +80,74 @@ static void a_copied_block_is_as_good(void **state)
             assert_true(copy_serves(backend_at(i), (enum precision)precision));
 }
 
+/* Sequences that begin with one, two or three blocks of the first one's tokens, and go on by themselves. */
+static struct weave_seqs branches(uint32_t shared[WEAVE_SEQS])
+{
+    struct weave_seqs q = weave_seqs(TOY_VOCAB, WEAVE_LONGEST, WEAVE_LONGEST);
+    q.len[0] = 3 * WEAVE_BLOCK_TOKENS + 5;
+    for (uint32_t i = 0; i < q.len[0]; i++)
+        q.token[0][i] = (int32_t)(i * 37 % TOY_VOCAB);
+    shared[0] = 0;
+    for (uint32_t s = 1; s < q.n_seq; s++) {
+        uint32_t most = (q.len[s] - 1) / WEAVE_BLOCK_TOKENS;
+        shared[s] = s % 4 < most ? s % 4 : most;
+        memcpy(q.token[s], q.token[0], sizeof **q.token * shared[s] * WEAVE_BLOCK_TOKENS);
+    }
+    return q;
+}
+
+/* They read the first one's blocks instead of computing their own, all in one batch. */
+static bool sharing_serves(const struct backend_type *t, enum precision precision, int chunk)
+{
+    struct prog      *p = toy_prog();
+    uint32_t          shared[WEAVE_SEQS], seq[WEAVE_SEQS], n[WEAVE_SEQS], left = 1;
+    struct weave_seqs q = branches(shared);
+    struct rig        r;
+    struct rig_opts   o = {.type = t, .precision = precision, .n_thread = 2, .format = FORMAT_Q4_0, .seed = 7,
+                           .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
+    if (!rig_open(&r, p, &o))
+        return false;
+    float           *want = weave(t, r.plan, &q, weave_ways[1]);
+    struct weave_run w = {.type = t, .plan = r.plan, .q = &q, .logits = mem_array(weave_floats(&q), sizeof(float))};
+    for (uint32_t s = 0; s < q.n_seq; s++)
+        for (uint32_t b = 0; b < WEAVE_BLOCK_MAX; b++)
+            w.block[s][b] = b < shared[s] ? b : s * WEAVE_BLOCK_MAX + b;
+    bool ok = want && weave_step(&w, &(uint32_t){0}, &q.len[0], 1);
+    for (uint32_t s = 1; s < q.n_seq && ok; s++) {
+        w.done[s] = shared[s] * WEAVE_BLOCK_TOKENS;
+        memcpy(w.logits + weave_place(&q, s, 0), want + weave_place(&q, s, 0), sizeof(float) * w.done[s] * q.n_vocab);
+    }
+    while (ok && left) {
+        left = 0;
+        for (uint32_t s = 0; s < q.n_seq; s++) {
+            uint32_t more = q.len[s] - w.done[s];
+            n[left] = more < (uint32_t)chunk ? more : (uint32_t)chunk;
+            seq[left] = s;
+            left += more > 0;
+        }
+        ok = left == 0 || weave_step(&w, seq, n, left);
+    }
+    ok = ok && memcmp(want, w.logits, weave_floats(&q) * sizeof *want) == 0;
+    free(want);
+    free(w.logits);
+    rig_close(&r);
+    bundle_free(prog_bundle(p));
+    return ok;
+}
+
+static void shared_blocks_serve_as_own_ones(void **state)
+{
+    (void)state;
+    for (size_t i = 0; backend_at(i); i++)
+        for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
+            for (int chunk = 1; chunk <= 7; chunk += 3)
+                assert_true(sharing_serves(backend_at(i), (enum precision)precision, chunk));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_depend_on_their_sequence_alone),
-                                       cmocka_unit_test(a_copied_block_is_as_good)};
+                                       cmocka_unit_test(a_copied_block_is_as_good),
+                                       cmocka_unit_test(shared_blocks_serve_as_own_ones)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

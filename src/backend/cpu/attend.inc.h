@@ -2,7 +2,9 @@
  *
  * A tile is a block.  Sixteen tokens are the lanes of a score, so keys need no sums across lanes; then a softmax that is
  * kept up from tile to tile (Milakov and Gimelshein 2018), tiles at absolute positions in rising order.  Every query row
- * has its own maximum, sum and output, and does the same operations whoever goes beside it. */
+ * has its own maximum, sum and output, and what goes on beside it changes none of them: rows of one sequence that see a
+ * different number of a block's slots go together, as weights of zero add nothing, and rows of other sequences where they
+ * see the same slots of the same block, so that a prefix that many have in common is read once for all. */
 #ifndef BACKEND_CPU_ATTEND_INC_H
 #define BACKEND_CPU_ATTEND_INC_H
 
@@ -50,12 +52,21 @@ static void kv_append(const struct kv_layout *l, uint8_t *head, uint32_t slot, c
     }
 }
 
-/* What a query row has so far: the largest score, the sum of e^(score - largest); its output lies in the job's `out`. */
+/* What a query row has so far: the largest score, the sum of e^(score - largest), its output; and which slots of the block at
+ * hand it sees (to <= from: none). */
 struct attend_row {
     const float *q;
     float       *out;
     float        most, sum;
+    uint32_t     from, to;
+    const struct attend_token *token;
 };
+
+/* Lanes of the 16 slots from t on that are below `end`. */
+LANE int lanes_to(uint32_t t, uint32_t end)
+{
+    return end <= t ? 0 : end - t < 16 ? (int)(end - t) : 16;
+}
 
 /* Scores of nr rows against 16 tokens: even and odd dimensions summed apart.  What lies `next` bytes behind these keys is
  * fetched meanwhile: blocks are too small and too far apart for the machine to guess. */
@@ -111,11 +122,12 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         }
 }
 
-/* nr rows that all see slots from .. to - 1 of a block; what is needed soon lies `next` bytes behind it. */
+/* nr rows that see slots of a block from a common one on, the last of them the most; what is needed soon lies `next` bytes
+ * behind it. */
 TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
-                      ptrdiff_t next, uint32_t from, uint32_t to, const bool half)
+                      ptrdiff_t next, const bool half)
 {
-    const uint32_t slots = round16(j->kv.n_slot), dim = j->kv.dim;
+    const uint32_t slots = round16(j->kv.n_slot), dim = j->kv.dim, from = row[0].from, to = row[nr - 1].to;
     const size_t   each = half ? 2 : 4;
     vf             most[ATTEND_ROWS], score[ATTEND_ROWS];
     UNROLL for (unsigned r = 0; r < nr; r++)
@@ -123,7 +135,7 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
     for (uint32_t t = from / 16 * 16; t < to; t += 16) {
         scores_of(nr, j, row, head + (size_t)t * dim * each, next, half, score);
         UNROLL for (unsigned r = 0; r < nr; r++) {
-            score[r] = vf_keep(score[r], from > t ? (int)(from - t) : 0, to - t < 16 ? (int)(to - t) : 16, -INFINITY);
+            score[r] = vf_keep(score[r], from > t ? (int)(from - t) : 0, lanes_to(t, row[r].to), -INFINITY);
             most[r] = vf_max(score[r], most[r]);
             vf_store(j->scratch + r * slots + t, score[r]);
         }
@@ -139,7 +151,7 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
         vf sum = vf_set(0);
         for (uint32_t t = from / 16 * 16; t < to; t += 16) {
             vf p = vf_exp(vf_sub(vf_load(j->scratch + r * slots + t), vf_set(row[r].most)));
-            p = vf_keep(p, from > t ? (int)(from - t) : 0, to - t < 16 ? (int)(to - t) : 16, 0);
+            p = vf_keep(p, from > t ? (int)(from - t) : 0, lanes_to(t, row[r].to), 0);
             vf_store(j->scratch + r * slots + t, p);
             sum = vf_add(sum, p);
         }
@@ -153,76 +165,89 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
         values_of(nr, 1, j, row, by, values, next, from, to, i, dim - i < 16 ? dim - i : 16, half);
 }
 
-/* Which slots of block b a token at `position` sees; to <= from: none. */
-struct seen {
-    uint32_t from, to;
-};
-
-LANE struct seen seen_in(const struct attend_job *j, uint32_t position, uint32_t b)
-{
-    uint32_t n = j->kv.n_slot, begin = b * n, first = j->window && position >= j->window ? position - j->window + 1 : 0;
-    if (position < begin || first >= begin + n)
-        return (struct seen){0, 0};
-    return (struct seen){first > begin ? first - begin : 0, position - begin + 1 < n ? position - begin + 1 : n};
-}
-
-TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
-                          ptrdiff_t next, struct seen s, const bool half)
+TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head, ptrdiff_t next,
+                          const bool half)
 {
     if (nr == 1)
-        attend_tile(1, j, row, head, next, s.from, s.to, half);
+        attend_tile(1, j, row, head, next, half);
     else if (nr == 2)
-        attend_tile(2, j, row, head, next, s.from, s.to, half);
+        attend_tile(2, j, row, head, next, half);
     else if (nr == 3)
-        attend_tile(3, j, row, head, next, s.from, s.to, half);
+        attend_tile(3, j, row, head, next, half);
     else if (nr == 4)
-        attend_tile(4, j, row, head, next, s.from, s.to, half);
+        attend_tile(4, j, row, head, next, half);
     else if (TILE_QUERIES >= 5 && nr == 5)
-        attend_tile(5, j, row, head, next, s.from, s.to, half);
+        attend_tile(5, j, row, head, next, half);
     else if (TILE_QUERIES >= 6 && nr == 6)
-        attend_tile(6, j, row, head, next, s.from, s.to, half);
+        attend_tile(6, j, row, head, next, half);
     else if (TILE_QUERIES >= 7 && nr == 7)
-        attend_tile(7, j, row, head, next, s.from, s.to, half);
+        attend_tile(7, j, row, head, next, half);
     else if (TILE_QUERIES >= 8)
-        attend_tile(8, j, row, head, next, s.from, s.to, half);
+        attend_tile(8, j, row, head, next, half);
 }
 
-/* What is fetched while block b is worked on: the block after next, and in the end the first ones of the next key head. */
-LANE const uint8_t *fetched_at(const struct attend_job *j, uint32_t first, uint32_t b, uint32_t last)
+LANE uint32_t first_seen(const struct attend_job *j, const struct attend_row *r)
+{
+    uint32_t position = r->token->position;
+    return j->window && position >= j->window ? position - j->window + 1 : 0;
+}
+
+/* Which slots of block b the row sees. */
+LANE void look_at(const struct attend_job *j, struct attend_row *r, uint32_t b)
+{
+    uint32_t n = j->kv.n_slot, begin = b * n, first = first_seen(j, r), position = r->token->position;
+    r->from = r->to = 0;
+    if (position < begin || first >= begin + n)
+        return;
+    r->from = first > begin ? first - begin : 0;
+    r->to = position - begin + 1 < n ? position - begin + 1 : n;
+}
+
+/* Whether b may go through the tile of block k that a is in. */
+LANE bool go_together(const struct attend_row *a, const struct attend_row *b, uint32_t k)
+{
+    return a->from < a->to && b->from < b->to && a->from == b->from
+           && (a->token->block == b->token->block || (a->to == b->to && a->token->block[k] == b->token->block[k]));
+}
+
+/* What is fetched while a row's block b is worked on: the block after next, and in the end the first ones of the next key
+ * head. */
+LANE const uint8_t *fetched_at(const struct attend_job *j, const struct attend_row *r, uint32_t b)
 {
     const uint8_t *head = j->state + j->head_at;
+    uint32_t       first = first_seen(j, r) / j->kv.n_slot, last = r->token->position / j->kv.n_slot;
     if (b + 2 <= last)
-        return head + j->block[b + 2] * j->block_bytes;
+        return head + r->token->block[b + 2] * j->block_bytes;
     b = first + (b + 1 - last);
-    return head + kv_head_bytes(&j->kv) + j->block[b < last ? b : last] * j->block_bytes;
+    return head + kv_head_bytes(&j->kv) + r->token->block[b < last ? b : last] * j->block_bytes;
 }
 
-/* Query rows first .. first + nr - 1 of the job, heads of a token side by side.  In most tiles all see the same slots and
- * go together; at the edges those that do. */
+/* Rows that walk through the blocks together: a block stays in the cache until all have seen it. */
+enum { WALK_ROWS = 64 };
+
 static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t first, const bool half)
 {
-    struct attend_row row[ATTEND_ROWS];
-    uint32_t          n_slot = j->kv.n_slot, position[ATTEND_ROWS];
+    struct attend_row row[WALK_ROWS];
+    uint32_t          begin = UINT32_MAX, end = 0;
     for (unsigned r = 0; r < nr; r++) {
-        uint32_t token = (first + r) / j->share, h = (first + r) % j->share;
-        position[r] = j->position + token;
-        row[r] = (struct attend_row){j->q + token * j->q_stride + (size_t)h * j->kv.dim,
-                                     j->out + token * j->out_stride + (size_t)h * j->kv.dim, -INFINITY, 0};
+        const struct attend_token *t = &j->token[(first + r) / j->share];
+        size_t                     h = (size_t)((first + r) % j->share) * j->kv.dim;
+        row[r] = (struct attend_row){.q = t->q + h, .out = t->out + h, .most = -INFINITY, .token = t};
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
+        uint32_t from = first_seen(j, &row[r]) / j->kv.n_slot, last = t->position / j->kv.n_slot;
+        begin = from < begin ? from : begin;
+        end = last >= end ? last + 1 : end;
     }
-    uint32_t begin = j->window && position[0] >= j->window ? position[0] - j->window + 1 : 0;
-    for (uint32_t b = begin / n_slot, last = position[nr - 1] / n_slot; b <= last; b++) {
-        const uint8_t *head = j->state + j->block[b] * j->block_bytes + j->head_at;
-        ptrdiff_t      away = fetched_at(j, begin / n_slot, b, last) - head;
+    for (uint32_t b = begin; b < end; b++) {
+        for (unsigned r = 0; r < nr; r++)
+            look_at(j, &row[r], b);
         for (unsigned r = 0, n; r < nr; r += n) {
-            struct seen s = seen_in(j, position[r], b), next = s;
-            for (n = 1; r + n < nr; n++) {
-                next = seen_in(j, position[r + n], b);
-                if (next.from != s.from || next.to != s.to)
-                    break;
-            }
-            if (s.from < s.to)
-                attend_tile_any(n, j, row + r, head, away, s, half);
+            for (n = 1; r + n < nr && n < TILE_QUERIES && go_together(&row[r + n - 1], &row[r + n], b); n++)
+                ;
+            if (row[r].from >= row[r].to)
+                continue;
+            const uint8_t *head = j->state + row[r].token->block[b] * j->block_bytes + j->head_at;
+            attend_tile_any(n, j, row + r, head, fetched_at(j, &row[r], b) - head, half);
         }
     }
     for (unsigned r = 0; r < nr; r++)
@@ -232,9 +257,9 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
 
 TILE void attend_job_of(const struct attend_job *j, const bool half)
 {
-    uint32_t all = j->n_row * j->share;
+    uint32_t all = j->n_token * j->share;
     for (uint32_t r = 0, n; r < all; r += n) {
-        n = all - r < TILE_QUERIES ? all - r : TILE_QUERIES;
+        n = all - r < WALK_ROWS ? all - r : WALK_ROWS;
         attend_rows(n, j, r, half);
     }
 }

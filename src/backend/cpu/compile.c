@@ -153,9 +153,19 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
     return true;
 }
 
+static void link_linears(struct plan *pl)
+{
+    const struct step *next = NULL;
+    for (struct step *s = pl->step + pl->n_step; s-- > pl->step;)
+        if (s->piece == run_linear) {
+            s->next = next;
+            next = s;
+        }
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
-enum part { PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_SPAN, PART_TURNS, PARTS };
+enum part { PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_ORDER, PART_SEQ_ORDER, PART_SPAN, PART_TURNS, PARTS };
 
 struct sizes {
     uint64_t at[PARTS + 1];         /* where each part begins; the last: the whole */
@@ -199,6 +209,8 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         [PART_SCRATCH] = z.scratch_floats * team_size(b->team) * sizeof(float),
         [PART_POSITION] = tokens * sizeof(uint32_t),
         [PART_SEQ] = tokens * sizeof(uint32_t),
+        [PART_ORDER] = tokens * sizeof(uint32_t),
+        [PART_SEQ_ORDER] = o->seq_max * sizeof(uint32_t),
         [PART_SPAN] = (tokens / SPAN_TOKENS + o->seq_max + 1) * sizeof(struct span),
         [PART_TURNS] = z.turn_floats * sizeof(float) * n_turns,
     };
@@ -235,6 +247,8 @@ static bool have_memory(struct plan *pl, struct err *e)
     pl->scratch_floats = (size_t)z.scratch_floats;
     pl->position = (uint32_t *)(void *)(pl->memory + z.at[PART_POSITION]);
     pl->token_seq = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ]);
+    pl->order = (uint32_t *)(void *)(pl->memory + z.at[PART_ORDER]);
+    pl->seq_order = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ_ORDER]);
     pl->span = (struct span *)(void *)(pl->memory + z.at[PART_SPAN]);
     for (unsigned k = 0; k < TURNS_MAX; k++)
         pl->turns[k].table = (float *)(void *)(pl->memory + z.at[PART_TURNS]) + z.turn_floats * k;
@@ -265,6 +279,7 @@ bool plan_compile(struct backend *b, const struct prog *p, const struct plan_opt
     for (size_t i = 0; ok && i < prog_len(p); i++)
         ok = add_instr(pl, i, act, e);
     free(act);
+    link_linears(pl);
     if (!ok || !have_memory(pl, e)) {
         plan_drop(pl);
         return false;

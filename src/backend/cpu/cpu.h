@@ -57,6 +57,7 @@ struct step {
     struct operand      in[3], out;
     const struct packed *w, *bias;  /* bias NULL: none */
     const linear_fn    *linear;     /* by format */
+    const struct step  *next;       /* of a linear: the linear after it; NULL: none */
     struct kv_layout    kv;
     const struct states *state;
     uint32_t            turns;      /* which of the plan's tables of turns */
@@ -73,9 +74,9 @@ struct turns {
     float   *table;                 /* [token_max][2 * dim]; see kernels.rope */
 };
 
-/* Tokens of one sequence that attend as one piece for each key head. */
+/* Tokens that attend as one piece for each key head: of one sequence, or of some that begin with the same blocks. */
 struct span {
-    uint32_t seq, row, n;
+    uint32_t from, n;               /* in the order that brings such sequences together */
 };
 
 enum { SPAN_TOKENS = 16, TURNS_MAX = 8 };
@@ -99,8 +100,8 @@ struct plan {
     uint8_t           *acts;        /* a linear's input as int8, when no step before wrote it so */
     float             *scratch;
     uint32_t          *position, *token_seq;        /* of each token of the run */
+    uint32_t          *seq_order, *order;           /* the run's sequences, and its tokens, alike ones side by side */
     struct span       *span;
-    uint32_t           span_max;
 
     const struct batch *in;         /* the run */
     uint32_t           rows[2], n_span;

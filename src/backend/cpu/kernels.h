@@ -18,6 +18,7 @@ struct act_group {
 /* Panels applied to rows. */
 struct linear_job {
     const uint8_t *panel;
+    const uint8_t *next;                /* weights that this thread will probably read next; NULL: none */
     size_t         panel_bytes;
     uint32_t       n_panel, n_out;      /* n_out: columns that are there; the last panel may have fewer than 16 */
     uint32_t       in, n_row;
@@ -38,17 +39,23 @@ struct kv_layout {
     bool     half;
 };
 
-/* One key head of one sequence: n_row tokens from position `past + first` on, `share` query heads each. */
+/* One token that attends: its query heads lie side by side, and so do its outputs. */
+struct attend_token {
+    const float    *q;
+    float          *out;
+    const uint32_t *block;              /* of its sequence, in order */
+    uint32_t        position;
+};
+
+/* One key head, `share` query heads a token.  Tokens of one sequence follow each other, positions rising.  Tokens side by side
+ * whose sequences share a block read it together. */
 struct attend_job {
     struct kv_layout kv;
     const uint8_t   *state;             /* of this layer; block b begins at b * block_bytes + head_at */
     size_t           block_bytes, head_at;
-    const uint32_t  *block;
-    uint32_t         position, n_row, share, window;
+    const struct attend_token *token;
+    uint32_t         n_token, share, window;
     float            scale;
-    const float     *q;                 /* the first row's first query head; heads follow each other */
-    float           *out;               /* the same */
-    size_t           q_stride, out_stride;
     float           *scratch;           /* attend_scratch() floats */
 };
 

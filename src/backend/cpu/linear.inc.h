@@ -131,25 +131,28 @@ LANE void columns_out(const struct linear_job *j, uint32_t panel, unsigned strip
     vf_store_n(out, j->bias ? vf_add(sum, vf_load_n(j->bias + at, n)) : sum, n);
 }
 
-/* Brings the lines of group g of a panel into the second-level cache. */
-LANE void fetch_group(const enum format f, const uint8_t *panel, size_t g)
+/* What a tile brings into the second-level cache beside its work: `lines` cache lines a group from `at` on. */
+struct ahead {
+    const uint8_t *at;
+    uint32_t       lines;
+};
+
+LANE void fetch_lines(const struct ahead *next, size_t g)
 {
-    const uint32_t bytes = PANEL_STRIPS * (layout_of[f].quants + layout_of[f].scales);
-    UNROLL for (uint32_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch(panel + g * bytes + i, 0, 2);
+    const uint8_t *at = next->at + g * next->lines * 64;
+    for (uint32_t i = 0; i < next->lines; i++)
+        __builtin_prefetch(at + i * 64, 0, 2);
 }
 
 #ifdef TILE_FAST         /* these lanes have a tile of their own */
 #include TILE_FAST
 #else
-/* np strips, from strip `first` on, of panel p, times nr rows from row r on.  The first rows bring in the next panel
- * meanwhile: the machine's own prefetching does not see past the end of one that is read several times. */
+/* np strips, from strip `first` on, of panel p, times nr rows from row r on. */
 TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p,
-                    const unsigned first, uint32_t r)
+                    const unsigned first, uint32_t r, const struct ahead *next)
 {
     const uint8_t *panel = j->panel + p * j->panel_bytes, *act = (const uint8_t *)j->act + r * j->act_stride;
     const size_t   n = j->in / GROUP;
-    const bool     ahead = nr > 1 && r == 0 && p + 1 < j->n_panel;
     vf             sum[PANEL_STRIPS][TILE_ROWS_MAX];
     UNROLL for (unsigned i = 0; i < nr; i++)
         sum[0][i] = sum[1][i] = vf_set(0);
@@ -160,8 +163,7 @@ TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, c
             a[i] = (const void *)(act + i * j->act_stride + g * sizeof *a[i]);
         UNROLL for (unsigned k = 0; k < np; k++)
             group_at(f, panel, g, first + k, &w[k]);
-        if (ahead)
-            fetch_group(f, panel + j->panel_bytes, g);
+        fetch_lines(next, g);
         group_add(f, np, nr, w, a, sum);
     }
     UNROLL for (unsigned i = 0; i < nr; i++)
@@ -177,35 +179,52 @@ LANE uint32_t tile_rows(uint32_t left)
     return (left + n - 1) / n;
 }
 
-TILE void tile_fast_any(const enum format f, uint32_t nr, const struct linear_job *j, uint32_t p, const unsigned first, uint32_t r)
+TILE void tile_fast_any(const enum format f, uint32_t nr, const struct linear_job *j, uint32_t p, const unsigned first,
+                        uint32_t r, const struct ahead *next)
 {
     if (nr == 1)
-        tile_fast(f, TILE_STRIPS, 1, j, p, first, r);
+        tile_fast(f, TILE_STRIPS, 1, j, p, first, r, next);
     else if (nr == 2)
-        tile_fast(f, TILE_STRIPS, 2, j, p, first, r);
+        tile_fast(f, TILE_STRIPS, 2, j, p, first, r, next);
     else if (nr == 3)
-        tile_fast(f, TILE_STRIPS, 3, j, p, first, r);
+        tile_fast(f, TILE_STRIPS, 3, j, p, first, r, next);
     else if (nr == 4)
-        tile_fast(f, TILE_STRIPS, 4, j, p, first, r);
+        tile_fast(f, TILE_STRIPS, 4, j, p, first, r, next);
     else if (TILE_ROWS >= 5 && nr == 5)
-        tile_fast(f, TILE_STRIPS, 5, j, p, first, r);
+        tile_fast(f, TILE_STRIPS, 5, j, p, first, r, next);
     else if (TILE_ROWS >= 6)
-        tile_fast(f, TILE_STRIPS, 6, j, p, first, r);
+        tile_fast(f, TILE_STRIPS, 6, j, p, first, r, next);
 }
 
-/* A single row takes whole panels, as a panel is one stream of memory. */
+/* Panel p times all rows.  Its tiles bring in the panel after it, each its share: the machine's own prefetching does not see
+ * past the end of one that is read several times, and all at once would have to wait for memory. */
+TILE void panel_fast(const enum format f, const struct linear_job *j, uint32_t p)
+{
+    const uint32_t tiles = (j->n_row + TILE_ROWS - 1) / TILE_ROWS * (PANEL_STRIPS / TILE_STRIPS), n = j->in / GROUP;
+    const size_t   all = (size_t)64 * tiles * n;
+    struct ahead   next = {p + 1 < j->n_panel ? j->panel + (p + 1) * j->panel_bytes : j->next, 0};
+    if (next.at)
+        next.lines = (uint32_t)((j->panel_bytes + all - 1) / all);
+    for (unsigned strip = 0; strip < PANEL_STRIPS; strip += TILE_STRIPS)
+        for (uint32_t r = 0, rows; r < j->n_row; r += rows) {
+            rows = tile_rows(j->n_row - r);
+            tile_fast_any(f, rows, j, p, strip, r, &next);
+            next.at += (size_t)n * next.lines * 64;
+        }
+}
+
+/* A single row takes whole panels, as a panel is one stream of memory, which the machine sees by itself to its end. */
 TILE void linear_fast(const enum format f, const struct linear_job *j)
 {
+    struct ahead next = {j->next, 0};
     for (uint32_t p = 0; p < j->n_panel; p++) {
-        if (j->n_row == 1) {
-            tile_fast(f, PANEL_STRIPS, 1, j, p, 0, 0);
+        if (j->n_row > 1) {
+            panel_fast(f, j, p);
             continue;
         }
-        for (unsigned strip = 0; strip < PANEL_STRIPS; strip += TILE_STRIPS)
-            for (uint32_t r = 0, n; r < j->n_row; r += n) {
-                n = tile_rows(j->n_row - r);
-                tile_fast_any(f, n, j, p, strip, r);
-            }
+        if (p + 1 == j->n_panel && j->next)
+            next.lines = (layout_of[f].quants + layout_of[f].scales) * PANEL_STRIPS / 64 + 1;
+        tile_fast(f, PANEL_STRIPS, 1, j, p, 0, 0, &next);
     }
 }
 

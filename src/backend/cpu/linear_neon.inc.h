@@ -94,19 +94,17 @@ LANE void rows_add(const enum format f, const unsigned nr, const struct quarter 
 
 /* np strips, from strip `first` on, of panel p, times nr rows from row r on. */
 TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, const struct linear_job *j, uint32_t p,
-                    const unsigned first, uint32_t r)
+                    const unsigned first, uint32_t r, const struct ahead *next)
 {
     const uint8_t *panel = j->panel + p * j->panel_bytes, *act = (const uint8_t *)j->act + r * j->act_stride;
     const size_t   n = j->in / GROUP;
-    const bool     ahead = nr > 1 && r == 0 && p + 1 < j->n_panel;
     float32x4_t    sum[4 * PANEL_STRIPS][TILE_ROWS];
     UNROLL for (unsigned k = 0; k < 4 * np; k++)
         UNROLL for (unsigned i = 0; i < nr; i++)
             sum[k][i] = vdupq_n_f32(0);
     for (size_t g = 0; g < n; g++) {
         struct rows rows;
-        if (ahead)
-            fetch_group(f, panel + j->panel_bytes, g);
+        fetch_lines(next, g);
         UNROLL for (unsigned i = 0; i < nr; i++)
             rows.a[i] = (const void *)(act + i * j->act_stride + g * sizeof *rows.a[i]);
         rows_begin(f, nr, &rows);

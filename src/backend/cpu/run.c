@@ -177,11 +177,16 @@ uint32_t pieces_of_linear(const struct plan *pl, const struct step *s)
     return pieces * blocks;
 }
 
-void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+/* A piece of a linear: n_panel panels of a part, times n_row rows. */
+struct linear_piece {
+    const struct panels *part;
+    uint32_t             panel, n_panel, row, n_row;
+};
+
+static struct linear_piece linear_piece_at(const struct plan *pl, const struct step *s, uint32_t i)
 {
-    (void)worker;
     uint32_t n = pl->rows[s->out.rows], blocks = parts(n, ROW_BLOCK), rows = parts(n, blocks);
-    uint32_t per_block = pieces_of_linear(pl, s) / blocks, first = i / per_block * rows, at = i % per_block;
+    uint32_t per_block = pieces_of_linear(pl, s) / blocks, row = i / per_block * rows, at = i % per_block;
     const struct panels *p = s->w->part;
     uint32_t             each = panels_of_piece(p, s->w->in, rows);
     while (at >= parts(p->n_panel, each)) {
@@ -189,25 +194,52 @@ void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned work
         p++;
         each = panels_of_piece(p, s->w->in, rows);
     }
-    uint32_t          panel = at * each, column = p->at + panel * PANEL_ROWS;
-    struct linear_job j = {
-        .panel = p->p + panel * p->panel_bytes,
-        .panel_bytes = p->panel_bytes,
-        .n_panel = p->n_panel - panel < each ? p->n_panel - panel : each,
-        .n_out = p->rows - panel * PANEL_ROWS,
+    uint32_t panel = at * each;
+    return (struct linear_piece){p, panel, p->n_panel - panel < each ? p->n_panel - panel : each, row,
+                                 n - row < rows ? n - row : rows};
+}
+
+static const uint8_t *panel_of_piece(const struct plan *pl, const struct step *s, uint32_t i)
+{
+    struct linear_piece at = linear_piece_at(pl, s, i);
+    return at.part->p + at.panel * at.part->panel_bytes;
+}
+
+/* The weights that a worker reads after piece i: of the piece behind it or, at the end of his range, where that of the next
+ * linear begins. */
+static const uint8_t *weights_after(const struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    unsigned           team = team_size(pl->backend->team);
+    const struct step *next = s->next;
+    if (i + 1 != team_first(team, pieces_of_linear(pl, s), worker + 1))
+        return i + 1 < pieces_of_linear(pl, s) ? panel_of_piece(pl, s, i + 1) : NULL;
+    uint32_t n = next ? pieces_of_linear(pl, next) : 0, first = team_first(team, n, worker);
+    return first < n ? panel_of_piece(pl, next, first) : NULL;
+}
+
+void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    struct linear_piece at = linear_piece_at(pl, s, i);
+    uint32_t            column = at.part->at + at.panel * PANEL_ROWS;
+    struct linear_job   j = {
+        .panel = at.part->p + at.panel * at.part->panel_bytes,
+        .next = weights_after(pl, s, i, worker),
+        .panel_bytes = at.part->panel_bytes,
+        .n_panel = at.n_panel,
+        .n_out = at.part->rows - at.panel * PANEL_ROWS,
         .in = s->w->in,
-        .n_row = n - first < rows ? n - first : rows,
-        .act = row_at(pl, &s->in[0], first),
+        .n_row = at.n_row,
+        .act = row_at(pl, &s->in[0], at.row),
         .act_stride = s->in[0].stride * sizeof(float),
-        .out = row_at(pl, &s->out, first) + column,
+        .out = row_at(pl, &s->out, at.row) + column,
         .out_stride = s->out.stride,
         .bias = s->bias ? (const float *)(const void *)s->bias->part[0].p + column : NULL,
     };
     if (s->from_acts) {
-        j.act = pl->acts + first * pl->act_stride;
+        j.act = pl->acts + at.row * pl->act_stride;
         j.act_stride = pl->act_stride;
     }
-    s->linear[p->format](&j);
+    s->linear[at.part->format](&j);
 }
 
 static uint8_t *block_of(const struct plan *pl, const struct step *s, uint32_t seq, uint32_t b)
@@ -234,31 +266,27 @@ uint32_t pieces_of_attend(const struct plan *pl, const struct step *s)
 
 void run_attend(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
-    uint32_t           n_head = s->in[1].width / s->kv.dim, head = i % n_head;
-    const struct span *span = &pl->span[i / n_head];
-    uint32_t           share = s->in[0].width / s->in[1].width, width = share * s->kv.dim;
-    float             *scratch = scratch_of(pl, worker), *rows = scratch + attend_scratch(s->kv.n_slot);
-    struct attend_job  j = {
-        .kv = s->kv,
-        .state = s->state->p,
-        .block_bytes = s->state->block_bytes,
-        .head_at = head * kv_head_bytes(&s->kv),
-        .block = pl->in->block + (size_t)span->seq * pl->in->block_max,
-        .position = pl->position[span->row],
-        .n_row = span->n,
-        .share = share,
-        .window = s->instr->attend.window,
-        .scale = s->instr->attend.scale,
-        .q = row_at(pl, &s->in[0], span->row) + (size_t)head * width,
-        .q_stride = s->in[0].stride,
-        .out = s->out.act ? rows : row_at(pl, &s->out, span->row) + (size_t)head * width,
-        .out_stride = s->out.act ? width : s->out.stride,
-        .scratch = scratch,
-    };
+    uint32_t            n_head = s->in[1].width / s->kv.dim, head = i % n_head;
+    const struct span  *span = &pl->span[i / n_head];
+    uint32_t            share = s->in[0].width / s->in[1].width, width = share * s->kv.dim;
+    float              *scratch = scratch_of(pl, worker), *rows = scratch + attend_scratch(s->kv.n_slot);
+    struct attend_token token[SPAN_TOKENS];
+    for (uint32_t t = 0; t < span->n; t++) {
+        uint32_t row = pl->order[span->from + t];
+        token[t] = (struct attend_token){
+            .q = row_at(pl, &s->in[0], row) + (size_t)head * width,
+            .out = s->out.act ? rows + (size_t)t * width : row_at(pl, &s->out, row) + (size_t)head * width,
+            .block = pl->in->block + (size_t)pl->token_seq[row] * pl->in->block_max,
+            .position = pl->position[row],
+        };
+    }
+    struct attend_job j = {.kv = s->kv, .state = s->state->p, .block_bytes = s->state->block_bytes,
+                           .head_at = head * kv_head_bytes(&s->kv), .token = token, .n_token = span->n, .share = share,
+                           .window = s->instr->attend.window, .scale = s->instr->attend.scale, .scratch = scratch};
     pl->backend->kernels->attend(&j);
-    for (uint32_t r = 0; s->out.act && r < span->n; r++)
-        pl->backend->kernels->quantise(rows + (size_t)r * width, width,
-                                       acts_at(pl, &s->out, span->row + r) + head * width / GROUP);
+    for (uint32_t t = 0; s->out.act && t < span->n; t++)
+        pl->backend->kernels->quantise(token[t].out, width,
+                                       acts_at(pl, &s->out, pl->order[span->from + t]) + head * width / GROUP);
 }
 
 static uint32_t work_pieces(void *ctx, uint32_t step)
@@ -273,21 +301,71 @@ static void work_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
     pl->step[step].piece(pl, &pl->step[step], i, worker);
 }
 
+/* Which of two sequences comes first in the order of their blocks. */
+static int blocks_compare(const struct batch *in, uint32_t block_tokens, uint32_t a, uint32_t b)
+{
+    const uint32_t *x = in->block + (size_t)a * in->block_max, *y = in->block + (size_t)b * in->block_max;
+    uint32_t        least = in->past[a] < in->past[b] ? in->past[a] : in->past[b], n = least / block_tokens;
+    for (uint32_t i = 0; i < n; i++)
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    return 0;
+}
+
+/* Whether two sequences begin with the same block, which both have filled. */
+static bool begin_alike(const struct batch *in, uint32_t block_tokens, uint32_t a, uint32_t b)
+{
+    return in->past[a] >= block_tokens && in->past[b] >= block_tokens
+           && in->block[(size_t)a * in->block_max] == in->block[(size_t)b * in->block_max];
+}
+
+/* Sequences with common blocks side by side. */
+static void order_seqs(struct plan *pl)
+{
+    const struct batch *in = pl->in;
+    for (uint32_t s = 0, at; s < in->n_seq; s++) {
+        for (at = s; at > 0 && blocks_compare(in, pl->opts.block_tokens, s, pl->seq_order[at - 1]) < 0; at--)
+            pl->seq_order[at] = pl->seq_order[at - 1];
+        pl->seq_order[at] = s;
+    }
+}
+
+static void find_spans(struct plan *pl)
+{
+    const struct batch *in = pl->in;
+    struct span        *span = NULL;
+    uint32_t            n = 0;
+    pl->n_span = 0;
+    for (uint32_t k = 0; k < in->n_seq; k++) {
+        uint32_t s = pl->seq_order[k];
+        if (k > 0 && !begin_alike(in, pl->opts.block_tokens, pl->seq_order[k - 1], s))
+            span = NULL;
+        for (uint32_t r = in->start[s]; r < in->start[s + 1]; r++) {
+            if (!span || span->n == SPAN_TOKENS) {
+                span = &pl->span[pl->n_span++];
+                *span = (struct span){.from = n};
+            }
+            pl->order[n++] = r;
+            span->n++;
+        }
+    }
+}
+
 bool plan_run(struct plan *pl, const struct batch *in)
 {
     batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
     pl->in = in;
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;
-    pl->n_span = 0;
     for (uint32_t s = 0; s < in->n_seq; s++)
         for (uint32_t r = in->start[s]; r < in->start[s + 1]; r++) {
             pl->position[r] = in->past[s] + (r - in->start[s]);
             pl->token_seq[r] = s;
-            if ((r - in->start[s]) % SPAN_TOKENS == 0)
-                pl->span[pl->n_span++] = (struct span){.seq = s, .row = r};
-            pl->span[pl->n_span - 1].n++;
         }
+    if (pl->backend->n_state > 0) {
+        order_seqs(pl);
+        find_spans(pl);
+    }
     team_run(pl->backend->team, &(struct work){pl->n_step, work_pieces, work_piece, pl});
     pl->in = NULL;
     return true;

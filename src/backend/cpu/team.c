@@ -1,9 +1,10 @@
 /* team.c -- see team.h.
  *
- * One word, the ticket, says it all: the number of the step (counted over the team's life), whether the run is over, and
- * how many pieces of the step are still to be taken.  Taking one is a compare-and-swap.  Whoever finishes the last piece
- * of a step opens the next; a step of one piece he does on the spot, so that the many small steps of a short run cost no
- * hand-over.  The store that says "over" is his last: from then on the team may be in another run already. */
+ * The ticket says which step is open (counted over the team's life), or that the run is over; a worker's word says which
+ * pieces of his range are left, and of which step, so that whoever comes late takes nothing of another step.  Taking a
+ * piece is a compare-and-swap on such a word: the owner takes from its front, others from its end.  Whoever finishes the
+ * last piece of a step opens the next; a step of one piece he does on the spot, so that the many small steps of a short
+ * run cost no hand-over.  The store that says "over" is his last: from then on the team may be in another run already. */
 #include "backend/cpu/team.h"
 
 #include "base/mem.h"
@@ -14,19 +15,19 @@
 #include <string.h>
 
 enum {
-    LEFT_BITS = 24,
     LINE = 64,
     SPIN = 1500,                /* looks at the ticket before yielding: some 20 us, more than a step lasts in decoding */
     SPIN_CROWDED = 30,          /* the same where threads outnumber cores: who spins there keeps others from working */
     YIELDS = 20,
+    PIECE_BITS = 20,            /* of a piece's number in a word; the 24 above two of them are the step's */
 };
 
-#define OVER (UINT64_C(1) << LEFT_BITS)
-#define LEFT (OVER - 1)
-#define NEXT (OVER << 1)
+#define OVER UINT64_C(1)
+#define NEXT UINT64_C(2)
+#define PIECES_MAX ((UINT32_C(1) << PIECE_BITS) - 1)
 
 struct team {
-    _Alignas(LINE) _Atomic uint64_t ticket;     /* step number * NEXT | OVER | pieces LEFT to take */
+    _Alignas(LINE) _Atomic uint64_t ticket;     /* step number * NEXT | OVER */
     _Alignas(LINE) _Atomic uint32_t done;       /* pieces of this step that are finished */
     _Alignas(LINE) _Atomic uint32_t sleepers;
     struct park   door;
@@ -35,6 +36,7 @@ struct team {
     uint32_t      step, n_piece;
     unsigned      n, n_started, spin;
     struct member {
+        _Alignas(LINE) _Atomic uint64_t left;   /* step number, end, first: pieces first .. end - 1 are to be taken */
         struct team *team;
         unsigned     worker;
         pthread_t    thread;
@@ -50,15 +52,31 @@ static void relax(void)
 #endif
 }
 
-/* The next ticket: pieces to take, or OVER. */
-static void publish(struct team *t, uint64_t what)
+static void publish(struct team *t, uint64_t ticket)
 {
-    uint64_t was = atomic_load_explicit(&t->ticket, memory_order_relaxed);
-    atomic_store(&t->ticket, was / NEXT * NEXT + NEXT + what);
+    atomic_store(&t->ticket, ticket);
     if (atomic_load(&t->sleepers) == 0)
         return;
     atomic_fetch_add(&t->door.word, 1);
     park_wake(&t->door);
+}
+
+/* A word of pieces first .. end - 1 of the step that a ticket names. */
+static uint64_t word_of(uint64_t ticket, uint32_t first, uint32_t end)
+{
+    return ((ticket / NEXT << PIECE_BITS | end) << PIECE_BITS) | first;
+}
+
+static void hand_out(struct team *t, uint32_t n)
+{
+    uint64_t ticket = atomic_load_explicit(&t->ticket, memory_order_relaxed) / NEXT * NEXT + NEXT;
+    CHECK(n <= PIECES_MAX);
+    t->n_piece = n;
+    atomic_store_explicit(&t->done, 0, memory_order_relaxed);
+    for (unsigned w = 0; w < t->n; w++)
+        atomic_store_explicit(&t->member[w].left, word_of(ticket, team_first(t->n, n, w), team_first(t->n, n, w + 1)),
+                              memory_order_relaxed);
+    publish(t, ticket);
 }
 
 /* Opens the next step that is worth handing out. */
@@ -67,30 +85,42 @@ static void advance(struct team *t, unsigned worker)
     const struct work *w = t->work;
     for (; t->step < w->n_step; t->step++) {
         uint32_t n = w->pieces(w->ctx, t->step);
-        CHECK(n <= LEFT);
         if (n > 1 && t->n > 1) {
-            t->n_piece = n;
-            atomic_store_explicit(&t->done, 0, memory_order_relaxed);
-            publish(t, n);
+            hand_out(t, n);
             return;
         }
         for (uint32_t i = 0; i < n; i++)
             w->piece(w->ctx, t->step, i, worker);
     }
-    publish(t, OVER);
+    publish(t, atomic_load_explicit(&t->ticket, memory_order_relaxed) / NEXT * NEXT + NEXT + OVER);
 }
 
-/* Takes a piece and does it.  False: none was left in *seen. */
+/* Takes a piece of the step that the ticket names out of a member's range. */
+static bool take_from(struct member *m, uint64_t ticket, bool own, uint32_t *piece)
+{
+    uint64_t left = atomic_load(&m->left);
+    for (;;) {
+        uint32_t first = left & PIECES_MAX, end = left >> PIECE_BITS & PIECES_MAX;
+        if (left != word_of(ticket, first, end) || first >= end)
+            return false;
+        *piece = own ? first : end - 1;
+        if (atomic_compare_exchange_weak(&m->left, &left, own ? word_of(ticket, first + 1, end) : word_of(ticket, first, end - 1)))
+            return true;
+    }
+}
+
+/* Takes a piece and does it.  False: none was left under the ticket *seen. */
 static bool take(struct team *t, unsigned worker, uint64_t *seen)
 {
     *seen = atomic_load(&t->ticket);
-    uint64_t left = *seen & LEFT;
-    if (left == 0)
+    uint32_t piece;
+    bool     have = false;
+    for (unsigned k = 0; k < t->n && !have && !(*seen & OVER); k++)
+        have = take_from(&t->member[(worker + k) % t->n], *seen, k == 0, &piece);
+    if (!have)
         return false;
-    if (!atomic_compare_exchange_weak(&t->ticket, seen, *seen - 1))
-        return true;
     uint32_t n = t->n_piece;        /* not to be looked at after the last piece is done: then it is the next step's */
-    t->work->piece(t->work->ctx, t->step, n - (uint32_t)left, worker);
+    t->work->piece(t->work->ctx, t->step, piece, worker);
     if (atomic_fetch_add(&t->done, 1) + 1 == n) {
         t->step++;
         advance(t, worker);
