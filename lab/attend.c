@@ -1,7 +1,7 @@
 /* attend.c -- what attention takes for a step of decoding: SEQS sequences, three query heads to a key head, blocks of 64 tokens.
  *
  *   build:  as lab/linear.c
- *   run:    attend [isa] [context] [dim]
+ *   run:    attend [isa] [context] [dim] [pairs]
  *
  * "cache": one layer again and again; "memory": thirty layers in turn, as a model has. */
 #include "backend/cpu/kernels.h"
@@ -25,12 +25,12 @@ int main(int argc, char **argv)
     const struct kernels *k = kernels_find(argc > 1 ? argv[1] : NULL);
     uint32_t              context = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 128;
     uint32_t              dim = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 64;
-    struct kv_layout      l = {.n_slot = SLOTS, .dim = dim, .half = true};
+    struct kv_layout      l = {.n_slot = SLOTS, .dim = dim, .kind = argc > 4 ? KV_PAIRS : KV_F16};
     uint32_t              n_block = SEQS * (context / SLOTS);
     size_t                head = kv_head_bytes(&l), block = head * HEADS, layer = block * n_block;
     uint8_t              *state = mem_try(layer * LAYERS);
     uint32_t             *blocks = mem_try(n_block * sizeof *blocks);
-    static float          q[SEQS][HEADS * SHARE * 256], out[SEQS][HEADS * SHARE * 256], scratch[ATTEND_ROWS * SLOTS];
+    static float          q[SEQS][HEADS * SHARE * 256], out[SEQS][HEADS * SHARE * 256], scratch[ATTEND_ROWS * SLOTS + WALK_ROWS * 128];
     if (!k || !state || !blocks || context > MOST || dim > 256)
         return 1;
     for (size_t i = 0; i < layer * LAYERS; i += 2)

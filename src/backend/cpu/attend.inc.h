@@ -12,14 +12,14 @@
 
 #include <stddef.h>
 
-LANE vf kv_load(const uint8_t *p, size_t i, const bool half)
+LANE vf kv_load(const uint8_t *p, size_t i, const enum kv_kind kind)
 {
-    return half ? vf_f16(p + 2 * i) : vf_load((const float *)(const void *)p + i);
+    return kind == KV_F16 ? vf_f16(p + 2 * i) : vf_load((const float *)(const void *)p + i);
 }
 
-LANE vf kv_load_n(const uint8_t *p, size_t i, unsigned n, const bool half)
+LANE vf kv_load_n(const uint8_t *p, size_t i, unsigned n, const enum kv_kind kind)
 {
-    return half ? vf_f16_n(p + 2 * i, n) : vf_load_n((const float *)(const void *)p + i, n);
+    return kind == KV_F16 ? vf_f16_n(p + 2 * i, n) : vf_load_n((const float *)(const void *)p + i, n);
 }
 
 /* Dimension i of slot t among the values of a head: stripes of VALUE_STRIPE dimensions, so that a pass over the tokens
@@ -30,14 +30,41 @@ LANE size_t value_at(const struct kv_layout *l, uint32_t t, uint32_t i)
     return (size_t)first * l->n_slot + (size_t)t * width + (i - first);
 }
 
+/* What a query row has so far: the largest score, the sum of e^(score - largest), its output; and which slots of the block at
+ * hand it sees (to <= from: none). */
+struct attend_row {
+    const float    *q;
+    float          *out;
+    const uint32_t *pairs;          /* KV_PAIRS: the query */
+    float           most, sum;
+    uint32_t        from, to;
+    const struct attend_token *token;
+};
+
+/* Lanes of the 16 slots from t on that are below `end`. */
+LANE int lanes_to(uint32_t t, uint32_t end)
+{
+    return end <= t ? 0 : end - t < 16 ? (int)(end - t) : 16;
+}
+
+#ifdef ATTEND_PAIRS             /* these lanes multiply pairs of bf16 */
+#include ATTEND_PAIRS
+#endif
+
 static void kv_append(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v)
 {
     size_t   at = (size_t)slot / 16 * l->dim * 16 + slot % 16, values = (size_t)round16(l->n_slot) * l->dim;
     uint32_t dim = l->dim;
+#ifdef ATTEND_PAIRS
+    if (l->kind == KV_PAIRS) {
+        append_pairs(l, head, slot, k, v);
+        return;
+    }
+#endif
     for (uint32_t i = 0; i < dim; i += 16) {
         unsigned n = dim - i < 16 ? dim - i : 16;
         size_t   value = values + value_at(l, slot, i);
-        if (l->half) {
+        if (l->kind == KV_F16) {
             uint16_t *to = (uint16_t *)(void *)head, h[16];
             vf_store_f16_n((uint8_t *)h, vf_load_n(k + i, n), n);
             for (unsigned x = 0; x < n; x++)
@@ -52,41 +79,25 @@ static void kv_append(const struct kv_layout *l, uint8_t *head, uint32_t slot, c
     }
 }
 
-/* What a query row has so far: the largest score, the sum of e^(score - largest), its output; and which slots of the block at
- * hand it sees (to <= from: none). */
-struct attend_row {
-    const float *q;
-    float       *out;
-    float        most, sum;
-    uint32_t     from, to;
-    const struct attend_token *token;
-};
-
-/* Lanes of the 16 slots from t on that are below `end`. */
-LANE int lanes_to(uint32_t t, uint32_t end)
-{
-    return end <= t ? 0 : end - t < 16 ? (int)(end - t) : 16;
-}
-
 /* Scores of nr rows against 16 tokens: even and odd dimensions summed apart.  What lies `next` bytes behind these keys is
  * fetched meanwhile: blocks are too small and too far apart for the machine to guess. */
 TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct attend_row *row, const uint8_t *keys,
-                    ptrdiff_t next, const bool half, vf *score)
+                    ptrdiff_t next, const enum kv_kind kind, vf *score)
 {
     vf       s[2][ATTEND_ROWS];
     uint32_t dim = j->kv.dim, i = 0;
     UNROLL for (unsigned r = 0; r < nr; r++)
         s[0][r] = s[1][r] = vf_set(0);
     for (; i + 2 <= dim; i += 2) {
-        vf even = kv_load(keys, (size_t)i * 16, half), odd = kv_load(keys, (size_t)(i + 1) * 16, half);
-        __builtin_prefetch(keys + next + (size_t)i * 16 * (half ? 2 : 4));
+        vf even = kv_load(keys, (size_t)i * 16, kind), odd = kv_load(keys, (size_t)(i + 1) * 16, kind);
+        __builtin_prefetch(keys + next + (size_t)i * 16 * kv_number_bytes(kind));
         UNROLL for (unsigned r = 0; r < nr; r++) {
             s[0][r] = vf_mad(vf_set(row[r].q[i]), even, s[0][r]);
             s[1][r] = vf_mad(vf_set(row[r].q[i + 1]), odd, s[1][r]);
         }
     }
     if (i < dim) {
-        vf last = kv_load(keys, (size_t)i * 16, half);
+        vf last = kv_load(keys, (size_t)i * 16, kind);
         for (unsigned r = 0; r < nr; r++)
             s[0][r] = vf_mad(vf_set(row[r].q[i]), last, s[0][r]);
     }
@@ -97,7 +108,7 @@ TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
 /* out = out * by + weights * values, nd vectors of dimensions from i on (the last of n lanes). */
 TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
                     const float *by, const uint8_t *values, ptrdiff_t next, uint32_t from, uint32_t to, uint32_t i, unsigned n,
-                    const bool half)
+                    const enum kv_kind kind)
 {
     const uint32_t slots = round16(j->kv.n_slot);
     vf             o[ATTEND_ROWS][2];
@@ -105,10 +116,10 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         for (unsigned d = 0; d < nd; d++)
             o[r][d] = vf_mul(nd == 2 ? vf_load(row[r].out + i + 16 * d) : vf_load_n(row[r].out + i, n), vf_set(by[r]));
     for (uint32_t t = from; t < to; t++) {
-        __builtin_prefetch(values + next + value_at(&j->kv, t, i) * (half ? 2 : 4));
+        __builtin_prefetch(values + next + value_at(&j->kv, t, i) * kv_number_bytes(kind));
         for (unsigned d = 0; d < nd; d++) {
             size_t at = value_at(&j->kv, t, i) + 16 * d;
-            vf     v = nd == 2 ? kv_load(values, at, half) : kv_load_n(values, at, n, half);
+            vf     v = nd == 2 ? kv_load(values, at, kind) : kv_load_n(values, at, n, kind);
             UNROLL for (unsigned r = 0; r < nr; r++)
                 o[r][d] = vf_mad(vf_set(j->scratch[r * slots + t]), v, o[r][d]);
         }
@@ -122,18 +133,43 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
         }
 }
 
+TILE void tile_scores(const unsigned nr, const struct attend_job *j, const struct attend_row *row, const uint8_t *keys,
+                      ptrdiff_t next, const enum kv_kind kind, vf *score)
+{
+#ifdef ATTEND_PAIRS
+    if (kind == KV_PAIRS) {
+        scores_of_pairs(nr, j, row, keys, next, score);
+        return;
+    }
+#endif
+    scores_of(nr, j, row, keys, next, kind, score);
+}
+
+TILE void tile_values(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
+                      const float *by, const uint8_t *values, ptrdiff_t next, uint32_t from, uint32_t to, uint32_t i, unsigned n,
+                      const enum kv_kind kind)
+{
+#ifdef ATTEND_PAIRS
+    if (kind == KV_PAIRS) {
+        values_of_pairs(nr, nd, j, row, by, values, next, from, to, i, n);
+        return;
+    }
+#endif
+    values_of(nr, nd, j, row, by, values, next, from, to, i, n, kind);
+}
+
 /* nr rows that see slots of a block from a common one on, the last of them the most; what is needed soon lies `next` bytes
  * behind it. */
 TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head,
-                      ptrdiff_t next, const bool half)
+                      ptrdiff_t next, const enum kv_kind kind)
 {
     const uint32_t slots = round16(j->kv.n_slot), dim = j->kv.dim, from = row[0].from, to = row[nr - 1].to;
-    const size_t   each = half ? 2 : 4;
+    const size_t   each = kv_number_bytes(kind);
     vf             most[ATTEND_ROWS], score[ATTEND_ROWS];
     UNROLL for (unsigned r = 0; r < nr; r++)
         most[r] = vf_set(row[r].most);
     for (uint32_t t = from / 16 * 16; t < to; t += 16) {
-        scores_of(nr, j, row, head + (size_t)t * dim * each, next, half, score);
+        tile_scores(nr, j, row, head + (size_t)t * dim * each, next, kind, score);
         UNROLL for (unsigned r = 0; r < nr; r++) {
             score[r] = vf_keep(score[r], from > t ? (int)(from - t) : 0, lanes_to(t, row[r].to), -INFINITY);
             most[r] = vf_max(score[r], most[r]);
@@ -155,35 +191,39 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
             vf_store(j->scratch + r * slots + t, p);
             sum = vf_add(sum, p);
         }
+#ifdef ATTEND_PAIRS
+        if (kind == KV_PAIRS)
+            weights_to_pairs(j->scratch + r * slots, from / 16 * 16, to);
+#endif
         row[r].sum = row[r].sum * by[r] + vf_sum(sum);
     }
     const uint8_t *values = head + (size_t)slots * dim * each;
     uint32_t       i = 0;
     for (; i + 32 <= dim; i += 32)
-        values_of(nr, 2, j, row, by, values, next, from, to, i, 16, half);
+        tile_values(nr, 2, j, row, by, values, next, from, to, i, 16, kind);
     for (; i < dim; i += 16)
-        values_of(nr, 1, j, row, by, values, next, from, to, i, dim - i < 16 ? dim - i : 16, half);
+        tile_values(nr, 1, j, row, by, values, next, from, to, i, dim - i < 16 ? dim - i : 16, kind);
 }
 
 TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend_row *row, const uint8_t *head, ptrdiff_t next,
-                          const bool half)
+                          const enum kv_kind kind)
 {
     if (nr == 1)
-        attend_tile(1, j, row, head, next, half);
+        attend_tile(1, j, row, head, next, kind);
     else if (nr == 2)
-        attend_tile(2, j, row, head, next, half);
+        attend_tile(2, j, row, head, next, kind);
     else if (nr == 3)
-        attend_tile(3, j, row, head, next, half);
+        attend_tile(3, j, row, head, next, kind);
     else if (nr == 4)
-        attend_tile(4, j, row, head, next, half);
+        attend_tile(4, j, row, head, next, kind);
     else if (TILE_QUERIES >= 5 && nr == 5)
-        attend_tile(5, j, row, head, next, half);
+        attend_tile(5, j, row, head, next, kind);
     else if (TILE_QUERIES >= 6 && nr == 6)
-        attend_tile(6, j, row, head, next, half);
+        attend_tile(6, j, row, head, next, kind);
     else if (TILE_QUERIES >= 7 && nr == 7)
-        attend_tile(7, j, row, head, next, half);
+        attend_tile(7, j, row, head, next, kind);
     else if (TILE_QUERIES >= 8)
-        attend_tile(8, j, row, head, next, half);
+        attend_tile(8, j, row, head, next, kind);
 }
 
 LANE uint32_t first_seen(const struct attend_job *j, const struct attend_row *r)
@@ -222,19 +262,23 @@ LANE const uint8_t *fetched_at(const struct attend_job *j, const struct attend_r
     return head + kv_head_bytes(&j->kv) + r->token->block[b < last ? b : last] * j->block_bytes;
 }
 
-/* Rows that walk through the blocks together: a block stays in the cache until all have seen it. */
-enum { WALK_ROWS = 64 };
-
-static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t first, const bool half)
+static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t first, const enum kv_kind kind)
 {
     struct attend_row row[WALK_ROWS];
+    const uint32_t    n_slot = j->kv.n_slot;
     uint32_t          begin = UINT32_MAX, end = 0;
     for (unsigned r = 0; r < nr; r++) {
         const struct attend_token *t = &j->token[(first + r) / j->share];
         size_t                     h = (size_t)((first + r) % j->share) * j->kv.dim;
         row[r] = (struct attend_row){.q = t->q + h, .out = t->out + h, .most = -INFINITY, .token = t};
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
-        uint32_t from = first_seen(j, &row[r]) / j->kv.n_slot, last = t->position / j->kv.n_slot;
+#ifdef ATTEND_PAIRS
+        uint32_t *pairs = (uint32_t *)(void *)(j->scratch + ATTEND_ROWS * round16(n_slot)) + r * (round16(j->kv.dim) / 2);
+        row[r].pairs = pairs;
+        if (kind == KV_PAIRS)
+            query_pairs(row[r].q, j->kv.dim, pairs);
+#endif
+        uint32_t from = first_seen(j, &row[r]) / n_slot, last = t->position / n_slot;
         begin = from < begin ? from : begin;
         end = last >= end ? last + 1 : end;
     }
@@ -247,7 +291,7 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
             if (row[r].from >= row[r].to)
                 continue;
             const uint8_t *head = j->state + row[r].token->block[b] * j->block_bytes + j->head_at;
-            attend_tile_any(n, j, row + r, head, fetched_at(j, &row[r], b) - head, half);
+            attend_tile_any(n, j, row + r, head, fetched_at(j, &row[r], b) - head, kind);
         }
     }
     for (unsigned r = 0; r < nr; r++)
@@ -255,21 +299,25 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
             row[r].out[i] /= row[r].sum;
 }
 
-TILE void attend_job_of(const struct attend_job *j, const bool half)
+TILE void attend_job_of(const struct attend_job *j, const enum kv_kind kind)
 {
     uint32_t all = j->n_token * j->share;
     for (uint32_t r = 0, n; r < all; r += n) {
         n = all - r < WALK_ROWS ? all - r : WALK_ROWS;
-        attend_rows(n, j, r, half);
+        attend_rows(n, j, r, kind);
     }
 }
 
 static void attend_run(const struct attend_job *j)
 {
-    if (j->kv.half)
-        attend_job_of(j, true);
+    if (j->kv.kind == KV_F32)
+        attend_job_of(j, KV_F32);
+    else if (j->kv.kind == KV_F16)
+        attend_job_of(j, KV_F16);
+#ifdef ATTEND_PAIRS
     else
-        attend_job_of(j, false);
+        attend_job_of(j, KV_PAIRS);
+#endif
 }
 
 #endif

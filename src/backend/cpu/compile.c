@@ -109,8 +109,9 @@ static void add_linear(struct plan *pl, struct step *s, char name[40])
 
 static void add_attend(struct plan *pl, struct step *s)
 {
-    s->kv = (struct kv_layout){.n_slot = pl->opts.block_tokens, .dim = s->instr->attend.head_dim,
-                               .half = pl->backend->precision == PRECISION_FAST};
+    s->kv = (struct kv_layout){.n_slot = pl->opts.block_tokens, .dim = s->instr->attend.head_dim};
+    if (pl->backend->precision == PRECISION_FAST)
+        s->kv.kind = kernels_pairs(pl->backend->kernels) && s->kv.dim % 2 == 0 && s->kv.n_slot % 2 == 0 ? KV_PAIRS : KV_F16;
     s->state = &pl->backend->state[s->instr->s.id - 1];
     add_step(pl, pieces_of_rows, run_append, s);
     add_step(pl, pieces_of_attend, run_attend, s);
@@ -193,7 +194,7 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         else if (in->op == OP_linear)
             longest(&z.act_stride, prog_value(p, in->in[0])->width / GROUP * sizeof(struct act_group));
         else if (in->op == OP_attend)
-            longest(&z.scratch_floats, attend_scratch(o->block_tokens) + SPAN_TOKENS * in->attend.head_dim * width
+            longest(&z.scratch_floats, attend_scratch(o->block_tokens, in->attend.head_dim) + SPAN_TOKENS * in->attend.head_dim * width
                                            / prog_value(p, in->in[1])->width);
         else if (in->op == OP_rope) {
             turns_for(turns, &n_turns, in);

@@ -86,3 +86,12 @@ const struct kernels *kernels_find(const char *isa)
         k = kernels_at(i);
     return k;
 }
+
+bool kernels_pairs(const struct kernels *k)
+{
+#if defined(__x86_64__)
+    return k->pairs && __builtin_cpu_supports("avx512bf16");
+#else
+    return k->pairs;
+#endif
+}

@@ -33,10 +33,14 @@ typedef void (*linear_fn)(const struct linear_job *j);
 enum { VALUE_STRIPE = 32 };
 
 /* Keys and values of one head in one block of n_slot tokens: keys as [n_slot / 16][dim][16], then values as stripes
- * [dim / 32][n_slot][32], the last one narrower where dim ends; f16 or f32. */
+ * [dim / 32][n_slot][32], the last one narrower where dim ends.  KV_PAIRS: bf16, numbers of two neighbouring dimensions of a
+ * key, or of two neighbouring tokens of a value, side by side in place of rows and rows, as dot products of pairs take them;
+ * where both counts are even. */
+enum kv_kind { KV_F32, KV_F16, KV_PAIRS };
+
 struct kv_layout {
-    uint32_t n_slot, dim;
-    bool     half;
+    uint32_t     n_slot, dim;
+    enum kv_kind kind;
 };
 
 /* One token that attends: its query heads lie side by side, and so do its outputs. */
@@ -64,16 +68,25 @@ static inline uint32_t round16(uint32_t n)
     return (n + 15) & ~15u;
 }
 
-enum { ATTEND_ROWS = 8 };               /* query rows that go through a tile side by side, at most */
+enum {
+    ATTEND_ROWS = 8,                    /* query rows that go through a tile side by side, at most */
+    WALK_ROWS = 64,                     /* that walk through the blocks together: a block stays in the cache meanwhile */
+};
 
-static inline size_t attend_scratch(uint32_t n_slot)
+/* Floats: the scores of a tile, and queries as pairs. */
+static inline size_t attend_scratch(uint32_t n_slot, uint32_t dim)
 {
-    return (size_t)ATTEND_ROWS * round16(n_slot);
+    return (size_t)ATTEND_ROWS * round16(n_slot) + (size_t)WALK_ROWS * (round16(dim) / 2);
+}
+
+static inline size_t kv_number_bytes(enum kv_kind kind)
+{
+    return kind == KV_F32 ? 4 : 2;
 }
 
 static inline size_t kv_head_bytes(const struct kv_layout *l)
 {
-    return (size_t)(round16(l->n_slot) + l->n_slot) * l->dim * (l->half ? 2 : 4);
+    return (size_t)(round16(l->n_slot) + l->n_slot) * l->dim * kv_number_bytes(l->kind);
 }
 
 struct kernels {
@@ -89,6 +102,7 @@ struct kernels {
     void (*rope)(const float *x, const float *turn, float *out, uint32_t dim, bool interleaved);
     void (*append)(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v);
     void (*attend)(const struct attend_job *j);
+    bool pairs;                         /* knows KV_PAIRS, where kernels_pairs() */
 };
 
 extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kernels_neon, kernels_i8mm;
@@ -96,5 +110,6 @@ extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kern
 /* The best this machine has, or the one of that name.  NULL: not here. */
 const struct kernels *kernels_find(const char *isa);
 const struct kernels *kernels_at(size_t i);     /* what this machine has, best first; NULL past the last */
+bool                  kernels_pairs(const struct kernels *k);   /* whether k takes KV_PAIRS on this machine */
 
 #endif

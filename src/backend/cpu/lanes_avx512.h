@@ -18,6 +18,7 @@ typedef __m512i vb;
  * cache that is 72 to 80 % of the machine's rate of products; 80 and 73 % is all that 8 products and 2 or 3 float
  * operations a group leave on a Zen 4, where they share two pipes (lab/linear.c). */
 enum { TILE_STRIPS = 2, TILE_ROWS = 6, TILE_QUERIES = 8, DOT_OFFSET_128 = 128 };
+#define ATTEND_PAIRS "backend/cpu/attend_pairs.inc.h"
 
 LANE __mmask16 lanes_below(unsigned n)
 {
@@ -189,6 +190,27 @@ LANE int32_t vi_sum(vi v)
 LANE vi vi_byte(vb v, int j)
 {
     return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128(8 * j)), _mm512_set1_epi32(255));
+}
+
+LANE void vf_store_bf16(uint8_t *p, vf v)
+{
+    _mm256_storeu_si256((void *)p, (__m256i)_mm512_cvtneps_pbh(v));
+}
+
+LANE vb vb_load_n(const uint8_t *p, unsigned n)
+{
+    return _mm512_maskz_loadu_epi32(lanes_below(n), p);
+}
+
+LANE vb vb_low_halves(vb v)
+{
+    return _mm512_and_si512(v, _mm512_set1_epi32(0xffff));
+}
+
+/* In each lane two bf16 of a times two of b, added to the sum one after the other. */
+LANE vf vf_dot_pairs(vf sum, vb a, vb b)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
 LANE vb vb_load(const uint8_t *p)

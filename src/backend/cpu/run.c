@@ -269,7 +269,7 @@ void run_attend(struct plan *pl, const struct step *s, uint32_t i, unsigned work
     uint32_t            n_head = s->in[1].width / s->kv.dim, head = i % n_head;
     const struct span  *span = &pl->span[i / n_head];
     uint32_t            share = s->in[0].width / s->in[1].width, width = share * s->kv.dim;
-    float              *scratch = scratch_of(pl, worker), *rows = scratch + attend_scratch(s->kv.n_slot);
+    float              *scratch = scratch_of(pl, worker), *rows = scratch + attend_scratch(s->kv.n_slot, s->kv.dim);
     struct attend_token token[SPAN_TOKENS];
     for (uint32_t t = 0; t < span->n; t++) {
         uint32_t row = pl->order[span->from + t];

@@ -24,4 +24,7 @@ const struct kernels NAME(ISA) = {
     .rope = row_rope,
     .append = kv_append,
     .attend = attend_run,
+#ifdef ATTEND_PAIRS
+    .pairs = true,
+#endif
 };
