@@ -4,7 +4,7 @@
   python3 bench/cpu_table.py --table FILE.jsonl ...       prints and draws what was measured before
 
 What is measured, with two threads and greedy answers that no end of text ends, from prompts of random token ids:
-  decode    tokens a second of 1, 4, 8 and 16 streams while all of them draw (prompts of 48, answers of 96)
+  decode    tokens a second of 1, 4, 8 and 16 streams that begin together (answers of 96 to prompts of 48 read before), the time to their first tokens taken off
   prefill   tokens a second of a prompt of 512
   first     first token of a prompt of 1,950, cold and repeated
   busy      one stream alone, and while another process spins on the second core

@@ -19,12 +19,12 @@ class Engine:
         wish = genai.GeneratorParams(self.model)
         length = rows.shape[1] + tokens + 1
         wish.set_search_options(max_length=length, min_length=length, batch_size=len(rows), do_sample=False)
-        elapsed, generator, times = in_process.clock(), genai.Generator(self.model, wish), []
+        generator, n = genai.Generator(self.model, wish), 0
         generator.append_tokens(rows if len(rows) > 1 else rows[0])
-        while len(times) < tokens and not generator.is_done():
+        while n < tokens and not generator.is_done():
             generator.generate_next_token()
-            times.append((elapsed(), len(times) + 1))
-        return [times] * len(prompts)
+            n += 1
+        return n * len(rows)
 
 
 in_process.serve(Engine)

@@ -1,8 +1,8 @@
 """in_process.py -- the works of cpu_table.py for engines that have no server: orders as JSON lines on stdin, answers on stdout.
 
 An engine has two functions:
-  batch(prompts, tokens) -> for each prompt the times at which its tokens were known, and the number known then, from the call on
-  remembers              whether a prompt that was read before is read faster
+  batch(prompts, tokens)  draws as many tokens for each prompt, and gives their number
+  remembers               whether a prompt that was read before is read faster
 """
 import json, os, sys, time
 
@@ -18,11 +18,19 @@ class Works:
     def prompts(self, n, length, seed):
         return [numpy.array(rates.token_ids(length, seed + i), numpy.int64) for i in range(n)]
 
+    def timed(self, prompts, tokens):
+        begin = time.perf_counter()
+        n = self.engine.batch(prompts, tokens)
+        return time.perf_counter() - begin, n
+
     def first_ms(self, prompt):
-        return self.engine.batch([prompt], 1)[0][0][0] * 1000
+        return self.timed([prompt], 1)[0] * 1000
 
     def decode(self, streams, prompt, tokens, seed):
-        return rates.together(self.engine.batch(self.prompts(streams, prompt, seed), tokens))
+        prompts = self.prompts(streams, prompt, seed)
+        self.timed(prompts, 1)
+        one = self.timed(prompts, 1)
+        return rates.drawn(self.timed(prompts, tokens), one)
 
     def prefill(self, prompt, seed):
         return prompt / self.first_ms(self.prompts(1, prompt, seed)[0]) * 1000
@@ -43,8 +51,3 @@ def serve(make_engine):
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps({"value": getattr(works, order.pop("work"))(**order)}), file=answers)
-
-
-def clock():
-    begin = time.perf_counter()
-    return lambda: time.perf_counter() - begin

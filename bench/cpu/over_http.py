@@ -1,7 +1,7 @@
 """over_http.py -- the works of cpu_table.py against a server, as its users meet it: /v1/completions, streamed, greedy.
 
 Prompts are token ids, so that every engine reads the same number of them; no end of text ends an answer.  Tokens are counted
-by the server's own usage, because a token may bring no text: events give the times.
+by the server's own usage, and times taken at the ends of answers, because a token may bring no text and so no event.
 """
 import asyncio, bisect, itertools, json, time
 
@@ -81,17 +81,26 @@ def read(exchange):
 
 
 async def stream(port, prompt, tokens):
+    """When a whole answer was asked for, when it ended, how many events and how many tokens it had."""
     exchange = await send(port, prompt, tokens)
     await exchange.over
     times, n = read(exchange)
-    if not times or not n:
+    if not n:
         raise RuntimeError("the server broke off its answer")
-    return exchange.begin, times, n
+    return exchange.begin, exchange.pieces[-1][0], len(times), n
+
+
+async def timed(port, prompts, tokens):
+    """Seconds until all of them are answered, and the answers' tokens together."""
+    begin = time.perf_counter()
+    answers = await asyncio.gather(*[stream(port, prompt, tokens) for prompt in prompts])
+    return max(end for _, end, _, _ in answers) - begin, sum(n for *_, n in answers)
 
 
 async def first_ms(port, prompt):
-    begin, times, _ = await stream(port, prompt, 4)
-    return (times[0] - begin) * 1000
+    """An answer of one token has ended when its token is there, also one that brings no text."""
+    begin, end, _, _ = await stream(port, prompt, 1)
+    return (end - begin) * 1000
 
 
 async def prefill(port, prompt, seed):
@@ -99,11 +108,10 @@ async def prefill(port, prompt, seed):
 
 
 async def decode(port, streams, prompt, tokens, seed):
-    origin, answers = time.perf_counter(), []
-    for _, times, n in await asyncio.gather(*[stream(port, rates.token_ids(prompt, seed + i), tokens) for i in range(streams)]):
-        each = (n - 1) / max(1, len(times) - 1)
-        answers.append([(t - origin, 1 + each * i) for i, t in enumerate(times)])
-    return rates.together(answers)
+    prompts = [rates.token_ids(prompt, seed + i) for i in range(streams)]
+    await timed(port, prompts, 1)
+    one = await timed(port, prompts, 1)
+    return rates.drawn(await timed(port, prompts, tokens), one)
 
 
 async def first(port, prompt, seed):
@@ -113,22 +121,31 @@ async def first(port, prompt, seed):
 
 async def shared(port, streams, prompt, own, tokens, seed):
     """Seconds until all of the streams are done, which share a prompt that nobody has read and each add their own."""
-    common, begin = rates.token_ids(prompt, seed), time.perf_counter()
-    await asyncio.gather(*[stream(port, common + rates.token_ids(own, seed + 1 + i), tokens) for i in range(streams)])
-    return time.perf_counter() - begin
+    common = rates.token_ids(prompt, seed)
+    return (await timed(port, [common + rates.token_ids(own, seed + 1 + i) for i in range(streams)], tokens))[0]
+
+
+async def talkative(port, seed):
+    """A prompt of words whose answer brings text with every token, or nearly: a pause between events is one between tokens.
+
+    Random ids, and random weights, lead to many tokens that are no text by themselves."""
+    tried = []
+    for i in range(8):
+        words = " ".join(WORDS[id % len(WORDS)] for id in rates.token_ids(40, seed + i))
+        _, _, events, n = await stream(port, words, 128)
+        tried.append((events / n, words))
+        if events >= n:
+            break
+    return max(tried)[1]
 
 
 async def gap(port, prompt, seed):
-    """Milliseconds of the worst pause of a running stream, from the moment a long prompt is sent until its first token.
-
-    The stream goes on from words, not from random ids: those lead to many tokens that are no text by themselves, and so to
-    pauses between events that are none between tokens."""
-    words = " ".join(WORDS[id % len(WORDS)] for id in rates.token_ids(40, seed))
-    neighbour = await send(port, words, 4000)
+    """Milliseconds of the worst pause of a running stream, from the moment a long prompt is sent until its first token."""
+    neighbour = await send(port, await talkative(port, seed), 4000)
     await asyncio.sleep(1)
-    begin, times, _ = await stream(port, rates.token_ids(prompt, seed + 1), 1)
+    begin, end, _, _ = await stream(port, rates.token_ids(prompt, seed + 8), 1)
     if neighbour.over.done():
         raise RuntimeError("the neighbour's answer ended while the prompt was read")
     neighbour.transport.close()
-    events = [when for when, _ in neighbour.events() if when <= times[0]] + [times[0]]
+    events = [when for when, _ in neighbour.events() if when <= end] + [end]
     return 1000 * max(b - a for a, b in zip(events, events[1:]) if b > begin)

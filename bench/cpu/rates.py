@@ -8,19 +8,10 @@ def token_ids(n, seed):
     return [rng.randrange(100, 40000) for _ in range(n)]
 
 
-def together(streams):
-    """Tokens a second while all of the streams draw: from the last stream's first token to the end of the first to end.
+def drawn(whole, one):
+    """Tokens a second after the first of each stream, of two runs of the same prompts: one of whole answers, one of a token each.
 
-    A stream is a list of (time, number of its tokens known then).  Between two events its number grows evenly."""
-    begin = max(stream[0][0] for stream in streams)
-    end = min(stream[-1][0] for stream in streams)
-    if end <= begin:
-        raise RuntimeError("the first stream ended before the last began: these answers are too short")
-    return sum(known(stream, end) - known(stream, begin) for stream in streams) / (end - begin)
-
-
-def known(stream, when):
-    for (t0, n0), (t1, n1) in zip(stream, stream[1:]):
-        if t0 <= when <= t1:
-            return n0 + (n1 - n0) * (when - t0) / (t1 - t0) if t1 > t0 else n1
-    return stream[0][1] if when < stream[0][0] else stream[-1][1]
+    The prompts were read before, so that who remembers them lets all streams begin together, and draws for all of them to the
+    end.  Each run is (seconds until all of its streams were done, their tokens).  Only ends are looked at: that a token was drawn cannot
+    be seen from outside when it brings no text, and the answers of random weights have many such."""
+    return (whole[1] - one[1]) / (whole[0] - one[0])
