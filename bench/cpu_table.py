@@ -139,7 +139,11 @@ class Run:
         up = {}
         try:
             for name in names:
-                up[name] = kinds.start(name, slots, GUESSING_CONTEXT if name == table.GUESSING else context)
+                try:
+                    up[name] = kinds.start(name, slots, GUESSING_CONTEXT if name == table.GUESSING else context)
+                except RuntimeError as error:       # the others are measured without it
+                    self.say(f"{name} is left out: {error}")
+                    continue
                 up[name].ask("decode", streams=2, prompt=table.PROMPT, tokens=16, seed=1)
                 up[name].settle()
                 up[name].pause()
@@ -151,13 +155,18 @@ class Run:
     def starts(self, kinds, model, round_, names):
         for _ in range(STARTS):
             for name in names:
-                with engines.Foreign([]) as others:
-                    engine = kinds.start(name, 1, CONTEXT)
-                    try:
-                        engine.settle()
-                        values = {"start": engine.started_s * 1000, "memory 1": engine.resident_mb()}
-                    finally:
-                        engine.end()
+                try:
+                    with engines.Foreign([]) as others:
+                        engine = kinds.start(name, 1, CONTEXT)
+                        others.pids.append(engine.process.pid)
+                except RuntimeError as error:
+                    self.say(f"{name} is left out: {error}")
+                    continue
+                try:
+                    engine.settle()
+                    values = {"start": engine.started_s * 1000, "memory 1": engine.resident_mb()}
+                finally:
+                    engine.end()
                 self.keep(model, round_, name, values, others.share)
 
     def model(self, gguf, round_):

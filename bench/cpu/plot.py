@@ -40,13 +40,12 @@ def bar_at(row, verdict, results, model, best):
 
 def group(results, model, row, engines, x, y):
     """The bars of one row in one panel."""
-    out, verdict = [], table.Verdict(results, model, row)
+    out, figures, verdict = [], [], table.Verdict(results, model, row)
     values = {engine: results.of(model, row, engine) for engine in engines}
     peers = [row.best(values[e]) for e in table.PEERS if values.get(e)]
     if not peers:
         return out
     best = row.best(peers)
-    mark = bar_at(row, verdict, results, model, best)
     for i, engine in enumerate(engines):
         if not values[engine]:
             continue
@@ -57,12 +56,12 @@ def group(results, model, row, engines, x, y):
             middle = x + at(row.times(statistics.median(values[engine]), best))
             out.append(rule(middle, top, middle, top + BAR, 'stroke="#fff" stroke-width="1.5"'))
         cut = " ▸" if row.times(ours, best) > MOST else ""
-        out.append(put(x + length + 4, top + BAR - 1, table.number(ours) + cut, f'font-size="10"{bold} {HALO}'))
+        figures.append(put(x + length + 4, top + BAR - 1, table.number(ours) + cut, f'font-size="10"{bold} {HALO}'))
     mark = bar_at(row, verdict, results, model, best)
     if mark:
         colour = {"yes": "#009E73", "**no**": "#c00"}.get(verdict.reached, "#222")
         out.append(rule(x + at(mark), y - 4, x + at(mark), y + len(engines) * STEP + 2, f'stroke="{colour}" stroke-width="2" stroke-dasharray="4 2"'))
-    return out
+    return out + figures
 
 
 def legend(engines, y):

@@ -84,7 +84,7 @@ ROWS = [
     Row("shared", "16 x (2,000 shared + 20 own → 128), cold, s", less=True, ratio=4),
     Row("gap", "worst gap beside a prompt of 4,000, ms", less=True, at_most=150),
     Row("start", "start to first token, 1 slot, ms", less=True, ratio=2),
-    Row("memory 1", "resident after it, MB", less=True),
+    Row("memory 1", "resident after this start, MB", less=True),
     Row("memory 16", "resident, 16 slots, after all this, MB", less=True),
 ]
 
