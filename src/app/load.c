@@ -96,14 +96,14 @@ static void read_defaults(struct loaded *l)
         l->defaults.temperature = 0;
 }
 
-bool load_open(struct loaded *out, const char *path, struct err *e)
+bool load_open(struct loaded *out, const struct options *o, struct err *e)
 {
     struct loaded l = {0};
-    bool ok = open_checkpoint(&l.checkpoint, path, e) && model_open(&l.model, l.checkpoint, e) &&
-              open_tokenizer(&l, e) && open_template(&l, e);
+    bool ok = model_place_find(&l.place, o, e) && open_checkpoint(&l.checkpoint, l.place.path, e) &&
+              model_open(&l.model, l.checkpoint, e) && open_tokenizer(&l, e) && open_template(&l, e);
     if (ok && tokenizer_len(l.tokenizer) > l.model->info.n_vocab)
-        ok = err_set(e, ERR_CORRUPT, "%s: the tokenizer has %zu ids, the model only %u", path, tokenizer_len(l.tokenizer),
-                     l.model->info.n_vocab);
+        ok = err_set(e, ERR_CORRUPT, "%s: the tokenizer has %zu ids, the model only %u", l.place.path,
+                     tokenizer_len(l.tokenizer), l.model->info.n_vocab);
     if (!ok) {
         load_close(&l);
         return false;
@@ -127,6 +127,7 @@ void load_close(struct loaded *l)
     tokenizer_free(l->tokenizer);
     model_close(l->model);
     checkpoint_close(l->checkpoint);
+    model_place_drop(&l->place);
     *l = (struct loaded){0};
 }
 
@@ -178,20 +179,6 @@ char *load_kept_text(const struct loaded *l, const struct engine *g)
     buf_init(&text, 0);
     buf_printf(&text, "%s%s", how[engine_kept(g)->how], engine_kept(g)->how == KEPT_NOT ? "" : l->pack_path);
     return buf_take(&text);
-}
-
-char *load_name(const char *path)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    size_t from = n;
-    while (from > 0 && path[from - 1] != '/')
-        from--;
-    struct str name = {path + from, n - from};
-    if (str_ends(name, STR(".gguf")))
-        name.n -= 5;
-    return mem_copy(name.p, name.n);
 }
 
 struct prompter load_prompter(const struct loaded *l)
