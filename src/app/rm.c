@@ -2,6 +2,7 @@
 #include "app/commands.h"
 #include "app/packs.h"
 #include "app/show.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "hub/cache.h"
 
@@ -11,6 +12,7 @@
 struct removed {
     size_t   n;
     uint64_t bytes;
+    char     repo[sizeof((struct hub_name *)0)->repo];     /* of the pulled model; "": none was */
 };
 
 static void say(struct removed *r, const char *what, uint64_t bytes)
@@ -21,9 +23,11 @@ static void say(struct removed *r, const char *what, uint64_t bytes)
     r->n++;
 }
 
-/* By the model's name, its path, or the file itself. */
-static bool is_meant(const struct pack *p, const char *name)
+/* By the model's name, its path, or the file itself; or the model is gone that was just removed. */
+static bool is_meant(const struct pack *p, const char *name, const char *repo)
 {
+    if (*repo && str_is(str_of(p->name), repo) && file_kind(p->of) == FILE_NONE)
+        return true;
     return (*p->of && (str_is(str_of(p->name), name) || str_is(str_of(p->of), name))) || str_is(str_of(p->path), name);
 }
 
@@ -35,7 +39,7 @@ static bool remove_packs(struct removed *r, const char *name, struct err *e)
     packs_read(&all);
     for (size_t i = 0; ok && i < all.n; i++) {
         const struct pack *p = &all.at[i];
-        if (name && !is_meant(p, name))
+        if (name && !is_meant(p, name, r->repo))
             continue;
         ok = unlink(p->path) == 0 || err_os(e, "removing %s", p->path);
         if (ok)
@@ -57,8 +61,10 @@ static bool remove_pulled(struct removed *r, const char *text, struct err *e)
     if (!hub_place_open(&place, e))
         return false;
     bool ok = hub_remove(&place, &name, strchr(text, '@') != NULL, &bytes, &why);
-    if (ok)
+    if (ok) {
         say(r, text, bytes);
+        memcpy(r->repo, name.repo, sizeof r->repo);
+    }
     hub_place_drop(&place);
     return ok || why.kind == ERR_NOT_FOUND || err_set(e, why.kind, "%s", why.text);
 }

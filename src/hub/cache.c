@@ -95,15 +95,7 @@ static bool is_whole(const char *snapshot, const struct hub_listing *l, struct h
         return true;
     if (!hub_listing_find(l, STR("tokenizer.json")) && !hub_listing_find(l, STR("tokenizer.model")))
         return err_set(e, ERR_NOT_FOUND, "there is no tokenizer");
-    if (!plan->index)
-        return true;
-    struct buf text;
-    char      *path = path_join(snapshot, plan->index->path);
-    buf_init(&text, 0);
-    bool ok = file_read(&text, path, HUB_JSON_MAX, e) && hub_plan_index(plan, l, buf_view(&text), e);
-    buf_drop(&text);
-    free(path);
-    return ok;
+    return hub_plan_weights(plan, l, snapshot, e);
 }
 
 static bool look_at(const char *snapshot, const char *choice, char **path, struct err *e)

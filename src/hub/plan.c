@@ -1,6 +1,7 @@
 /* plan.c -- see plan.h. */
 #include "hub/plan.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -234,5 +235,18 @@ bool hub_plan_index(struct hub_plan *p, const struct hub_listing *l, struct str 
     if (ok && p->weights.n == 0)
         ok = err_set(e, ERR_CORRUPT, "%s names no weights", p->index->path);
     json_free(doc);
+    return ok;
+}
+
+bool hub_plan_weights(struct hub_plan *p, const struct hub_listing *l, const char *folder, struct err *e)
+{
+    if (!p->index)
+        return true;
+    struct buf text;
+    char      *path = path_join(folder, p->index->path);
+    buf_init(&text, 0);
+    bool ok = file_read(&text, path, HUB_JSON_MAX, e) && hub_plan_index(p, l, buf_view(&text), e);
+    buf_drop(&text);
+    free(path);
     return ok;
 }

@@ -35,6 +35,9 @@ void          hub_plan_drop(struct hub_plan *p);
 /* Completes the weights from the text of the index.  ERR_CORRUPT: it names a file that is not in the listing. */
 MUST_USE bool hub_plan_index(struct hub_plan *p, const struct hub_listing *l, struct str json_text, struct err *e);
 
+/* The same from the file in that folder, when there is an index at all. */
+MUST_USE bool hub_plan_weights(struct hub_plan *p, const struct hub_listing *l, const char *folder, struct err *e);
+
 #ifdef __cplusplus
 }
 #endif

@@ -181,17 +181,6 @@ static bool fetch_all(struct hub_run *r, const struct hub_folders *f, const stru
     return ok;
 }
 
-static bool read_index(struct hub_plan *plan, const struct hub_folders *f, const struct hub_listing *l, struct err *e)
-{
-    struct buf text;
-    char      *path = path_join(f->snapshot, plan->index->path);
-    buf_init(&text, 0);
-    bool ok = file_read(&text, path, HUB_JSON_MAX, e) && hub_plan_index(plan, l, buf_view(&text), e);
-    buf_drop(&text);
-    free(path);
-    return ok;
-}
-
 static void say_what(struct hub_run *r, const struct hub_plan *plan, const char *commit)
 {
     hub_run_note(r, "%s: %s is commit %.8s", r->name->repo, r->name->revision, commit);
@@ -213,7 +202,7 @@ static bool pull(struct hub_run *r, char **path, struct err *e)
         say_what(r, &plan, commit);
         hub_folders_init(&f, r->place, r->name->repo, commit);
         ok = folder_make_as(f.snapshot, 0777, e) && fetch_all(r, &f, &plan.first, e) &&
-             (!plan.index || read_index(&plan, &f, &l, e)) && fetch_all(r, &f, &plan.weights, e) &&
+             hub_plan_weights(&plan, &l, f.snapshot, e) && fetch_all(r, &f, &plan.weights, e) &&
              hub_ref_write(r->place, r->name, commit, e);
     }
     if (ok)

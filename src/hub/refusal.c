@@ -4,6 +4,8 @@
  * X-Error-Code tells more. */
 #include "hub/refusal.h"
 
+#include <stdio.h>
+
 static bool gated(const struct hub_place *p, const struct hub_name *n, struct err *e)
 {
     if (!p->token)
@@ -20,6 +22,15 @@ static bool no_repo(const struct hub_place *p, const struct hub_name *n, struct 
                                          "model set HF_TOKEN", n->repo, p->endpoint);
     return err_set(e, ERR_NOT_FOUND, "there is no model %s at %s that your token (from %s) may see: check the name", n->repo,
                    p->endpoint, p->token_from);
+}
+
+static bool too_many(const struct hub_refusal *r, const struct hub_place *p, struct err *e)
+{
+    char wait[32] = "a while";
+    if (r->retry_s)
+        snprintf(wait, sizeof wait, "%llu s", (unsigned long long)r->retry_s);
+    return err_set(e, ERR_RATE, "the hub gets too many requests from here and asks to wait %s: try again then%s", wait,
+                   p->token ? "" : "; with a token (HF_TOKEN) more are allowed");
 }
 
 bool hub_refuse(const struct hub_refusal *r, const struct hub_place *p, const struct hub_name *n, struct err *e)
@@ -41,9 +52,7 @@ bool hub_refuse(const struct hub_refusal *r, const struct hub_place *p, const st
         return err_set(e, ERR_DENIED, "the hub refuses %s (403%s%s): %s", n->repo, *r->text ? ", " : "", r->text,
                        p->token ? "your token may lack the permission to read it" : "set HF_TOKEN to a token that may read it");
     if (r->status == 429)
-        return err_set(e, ERR_RATE, "the hub gets too many requests from here and asks to wait%s %.0llu%s: try again then%s",
-                       r->retry_s ? "" : " a while", (unsigned long long)r->retry_s, r->retry_s ? " s" : "",
-                       p->token ? "" : "; with a token (HF_TOKEN) more are allowed");
+        return too_many(r, p, e);
     return err_set(e, ERR_IO, "the hub has trouble (HTTP %d%s%s): try again later; what has come is kept", r->status,
                    *r->text ? ", " : "", r->text);
 }
