@@ -180,8 +180,8 @@ static bool broken(struct hub_get *g, CURLcode code)
     const char *to = g->at_hub ? "" : "a server that we are sent to by ";
     if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_PROXY)
         return err_set(g->e, ERR_IO, "%s%s is not to be reached (%.200s): is the network up?", to, hub, why);
-    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR)
-        return err_set(g->e, ERR_IO, "no safe connection to %s%s (%.200s)", to, hub, why);
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CACERT_BADFILE)
+        return err_set(g->e, ERR_IO, "no safe connection to %s%s (%.200s); SSL_CERT_FILE may name whom to trust", to, hub, why);
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT || code == CURLE_LOGIN_DENIED)
         return err_set(g->e, ERR_DENIED, "%s sends us to an address that is not gone to (%.200s)", hub, why);
     return err_set(g->e, ERR_IO, "the connection to %s%s broke off (%.200s): try again; what has come is kept", to, hub, why);
@@ -326,6 +326,8 @@ struct hub_get *hub_get_new(struct hub_run *r)
     }
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, safe ? "https" : "http,https");
     curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);     /* a connection a file */
+    if (r->place->authorities)
+        curl_easy_setopt(h, CURLOPT_CAINFO, r->place->authorities);
     curl_easy_setopt(h, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION);
     curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(h, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);

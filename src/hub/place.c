@@ -103,11 +103,12 @@ bool hub_place_open(struct hub_place *out, struct err *e)
     struct hub_place p = {.stall_s = STALL_S};
     uint64_t         stall;
     char            *home = family_home();
-    const char      *wait = said("HF_HUB_DOWNLOAD_TIMEOUT", NULL);
+    const char      *vouch = said("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), *wait = said("HF_HUB_DOWNLOAD_TIMEOUT", NULL);
     p.offline = is_true(getenv("HF_HUB_OFFLINE")) || is_true(getenv("TRANSFORMERS_OFFLINE"));
     bool ok = find_endpoint(&p, e) && find_cache(&p, home, e) && find_token(&p, home, e);
     if (ok && wait && str_u64(str_of(wait), &stall) && stall > 0)
         p.stall_s = stall < STALL_S_MAX ? (unsigned)stall : STALL_S_MAX;
+    p.authorities = vouch ? path_of(vouch) : NULL;
     free(home);
     if (ok)
         *out = p;
@@ -122,5 +123,6 @@ void hub_place_drop(struct hub_place *p)
     free(p->cache);
     free(p->token);
     free(p->token_from);
+    free(p->authorities);
     *p = (struct hub_place){0};
 }

@@ -7,6 +7,7 @@
  *   HF_TOKEN, HUGGING_FACE_HUB_TOKEN     the user's token; else the file HF_TOKEN_PATH or $HF_HOME/token.
  *                                        HF_HUB_DISABLE_IMPLICIT_TOKEN: none
  *   HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE no network
+ *   SSL_CERT_FILE, REQUESTS_CA_BUNDLE    who vouches for servers (the system's list)
  *   HF_HUB_DOWNLOAD_TIMEOUT              seconds without a byte after which a connection is given up (30) */
 #ifndef HUB_PLACE_H
 #define HUB_PLACE_H
@@ -22,6 +23,7 @@ struct hub_place {
     char    *cache;
     char    *token;             /* NULL: none */
     char    *token_from;        /* the variable or file that it is from, for messages */
+    char    *authorities;       /* NULL: the system's */
     unsigned stall_s;
     bool     offline;
 };

@@ -7,7 +7,7 @@
 What ends in .safetensors or .gguf lies in LFS: the hub answers 302 to the other host.  `asked` keeps every request with its
 headers, by host.  Faults are set on the hub and used up one by one where they are lists.
 """
-import collections, hashlib, http.server, json, socket, threading, time, urllib.parse
+import collections, hashlib, http.server, json, socket, ssl, subprocess, threading, time, urllib.parse
 
 Request = collections.namedtuple("Request", "host method path headers")
 
@@ -52,6 +52,16 @@ class Hub:
         self.servers = [self.start("hub", "127.0.0.1"), self.start("other", "localhost")]
         self.url, self.other = (f"http://{name}:{server.server_port}" for server, name in zip(self.servers, ("127.0.0.1", "localhost")))
         return self
+
+    def make_safe(self, folder):
+        """From now on the hub speaks TLS.  Returns the file that vouches for it."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=hub",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+        self.servers[0].socket = context.wrap_socket(self.servers[0].socket, server_side=True, do_handshake_on_connect=False)
+        self.url = self.url.replace("http:", "https:")
+        return f"{folder}/cert.pem"
 
     def __exit__(self, *_):
         for server in self.servers:
@@ -116,6 +126,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parts = [urllib.parse.unquote(p) for p in url.path.split("/")[1:]]
         if self.host == "other":
             return self.send_large(parts)
+        if parts[0] == "files":
+            return self.send_large(parts[1:])
         return self.api(parts, urllib.parse.parse_qs(url.query)) if parts[0] == "api" else self.resolve(parts)
 
     def send(self, status, body=b"", headers={}):

@@ -220,7 +220,7 @@ static void put_names(struct buf *b, const struct hub_picks *p)
 static char *planned(const char *const *names, size_t n, const char *choice, const char *index)
 {
     struct hub_listing l;
-    struct hub_plan    p;
+    struct hub_plan    p = {0};
     struct err         e;
     struct buf         first, weights;
     buf_init(&first, 0);
@@ -230,10 +230,10 @@ static char *planned(const char *const *names, size_t n, const char *choice, con
         put_names(&first, &p.first);
         put_names(&weights, &p.weights);
         buf_printf(&first, "|%s", weights.n ? weights.p : "");
-        hub_plan_drop(&p);
     } else {
         buf_printf(&first, "! %s", e.text);
     }
+    hub_plan_drop(&p);
     hub_listing_drop(&l);
     buf_drop(&weights);
     return buf_take(&first);
