@@ -24,11 +24,11 @@ static bool open_checkpoint(struct checkpoint **out, const char *path, struct er
     if (checkpoint_open(out, path, e))
         return true;
     if (e->kind == ERR_NOT_FOUND && file_kind(path) == FILE_FOLDER)
-        add_hint(e, "; a model's folder holds config.json, tokenizer.json and *.safetensors: download all of the model's "
-                    "files into it, or give MODEL as the path of a .gguf file (scripts/fetch-model prints a small one's)");
+        add_hint(e, "; a model's folder holds config.json, tokenizer.json and *.safetensors; hearth pull ORG/NAME "
+                    "fetches one, or give MODEL as the path of a .gguf file (scripts/fetch-model prints a small one's)");
     else if (file_kind(path) == FILE_NONE)
-        add_hint(e, "; MODEL is a .gguf file or a folder with config.json (scripts/fetch-model prints the path of a "
-                    "small one)");
+        add_hint(e, "; MODEL is a .gguf file, a folder with config.json, or ORG/NAME on a hub (scripts/fetch-model prints the path "
+                    "of a small one)");
     return false;
 }
 

@@ -88,6 +88,7 @@ bool models_pull(char **path, const struct hub_place *p, const struct hub_name *
     sigemptyset(&ending);
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGTERM);
+    signal(SIGXFSZ, SIG_IGN);           /* a file over the user's limit is an error like a full disk */
     pthread_sigmask(SIG_UNBLOCK, &ending, &before);
     bool ok = hub_pull(path, p, name, &w, e);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -1,6 +1,6 @@
 """hearth pull, and serve, run, list and rm of models from a hub, against a stand-in with every fault (hub.py); and side by side with the
 library that everybody else uses, over the same cache folder."""
-import contextlib, fcntl, hashlib, json, os, pathlib, pty, re, shutil, signal, subprocess, sys, tempfile, threading, time, unittest, urllib.request
+import contextlib, fcntl, hashlib, json, os, pathlib, pty, re, resource, shutil, signal, subprocess, sys, tempfile, threading, time, unittest, urllib.request
 
 from hub import Hub, blob_id
 
@@ -101,7 +101,7 @@ class HubTest(unittest.TestCase):
     def test_only_what_a_model_needs_comes(self):
         extra = {"README.md": b"x", "pytorch_model.bin": b"x" * 99, "code.py": b"x", "onnx/model.onnx": b"x", "original/params.json": b"{}",
                  "consolidated.safetensors": b"x", "model.q4.gguf": b"x", ".gitattributes": b"x"}
-        needed = {**TINY, "generation_config.json": b"{}", "chat_template.jinja": b"{{ messages }}", "tokenizer.model": b"x"}
+        needed = {**TINY, "empty.json": b"", "generation_config.json": b"{}", "chat_template.jinja": b"{{ messages }}", "tokenizer.model": b"x"}
         self.hub.add("org/tiny", {**extra, **needed})
         self.holds(self.pulls(), needed)
 
@@ -159,6 +159,8 @@ class HubTest(unittest.TestCase):
             url = next(re.search(r"http://\S+:\d+", line)[0] for line in server.stderr if "listening" in line)
             with urllib.request.urlopen(url + "/v1/models", timeout=10) as answer:
                 self.assertEqual([m["id"] for m in json.load(answer)["data"]], ["org/tiny"])
+            with urllib.request.urlopen(url + "/v1/models/org/tiny", timeout=10) as answer:
+                self.assertEqual(json.load(answer)["id"], "org/tiny")
             body = json.dumps({"model": "org/tiny", "prompt": "hello", "max_tokens": 4}).encode()
             with urllib.request.urlopen(urllib.request.Request(url + "/v1/completions", body), timeout=20) as answer:
                 self.assertEqual(json.load(answer)["usage"]["completion_tokens"], 4)
@@ -224,6 +226,14 @@ class HubTest(unittest.TestCase):
     def test_a_longer_file_than_promised_is_refused(self):
         self.hub.listed = {"model.safetensors": {"lfs": {"oid": blob_id("model.safetensors", TINY["model.safetensors"]), "size": 1000, "pointerSize": 1}}}
         self.fails("more comes than the hub promised", "pull", "org/tiny")
+
+    def test_a_disk_that_takes_no_more(self):
+        done = subprocess.run([HEARTH, "pull", "org/tiny"], capture_output=True, text=True, timeout=60, env=self.place.env,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "writing .*incomplete: File too large")
+        self.holds(self.pulls(), TINY)
+        self.assertEqual([r.headers.get("Range") for r in self.hub.requests("other")][-1], "bytes=100000-")
 
     def wait_for_bytes(self, n, name="model.safetensors"):
         for _ in range(1000):
