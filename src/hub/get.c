@@ -30,14 +30,6 @@ enum fate { DONE, AGAIN, FAILED };
 
 /* ---- what comes --------------------------------------------------------------------------------------------------- */
 
-static void keep_printable(char *out, size_t room, struct str s)
-{
-    size_t n = 0;
-    for (; n < s.n && n + 1 < room; n++)
-        out[n] = s.p[n] >= ' ' && s.p[n] < 0x7f ? s.p[n] : ' ';
-    out[n] = '\0';
-}
-
 /* The value of a header line of that name; {NULL, 0}: it is another. */
 static struct str value_of(struct str line, const char *name)
 {
@@ -74,9 +66,9 @@ static size_t take_header(char *p, size_t size, size_t n, void *ctx)
         (void)number_behind(line, " ", &status);
         g->answer.status = (int)status;
     } else if ((v = value_of(line, "X-Error-Code")).p) {
-        keep_printable(g->answer.code, sizeof g->answer.code, v);
+        hub_shown(v, g->answer.code);
     } else if ((v = value_of(line, "X-Error-Message")).p) {
-        keep_printable(g->answer.text, sizeof g->answer.text, v);
+        hub_shown(v, g->answer.text);
     } else if ((v = value_of(line, "Content-Range")).p) {
         (void)number_behind(v, "bytes ", &g->range_from);
     } else if ((v = value_of(line, "Link")).p && g->link.n == 0) {
@@ -212,7 +204,7 @@ static enum fate refused(struct hub_get *g)
     if (curl_easy_getinfo(g->easy, CURLINFO_RETRY_AFTER, &retry) == CURLE_OK && retry > 0)
         a->retry_s = (uint64_t)retry;
     if (!a->text[0])
-        keep_printable(a->text, sizeof a->text, str_trim(buf_view(&g->body)));
+        hub_shown(str_trim(buf_view(&g->body)), a->text);
     hub_refuse(a, g->run->place, g->run->name, g->e);
     if (a->status == 416) {                 /* what is there is longer than the file, or another's */
         g->sink->at = 0;

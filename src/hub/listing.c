@@ -44,9 +44,9 @@ bool hub_commit_read(char out[HUB_COMMIT + 1], struct str text, struct err *e)
 
 bool hub_listing_add(struct hub_listing *l, struct str path, uint64_t bytes, struct err *e)
 {
+    char shown[HUB_SHOWN_MAX + 1];
     if (!hub_path_fits(path))
-        return err_set(e, ERR_CORRUPT, "a file of the repository has a name that leads elsewhere or cannot be: %.*s",
-                       (int)(path.n < 100 ? path.n : 100), path.p ? path.p : "");
+        return err_set(e, ERR_CORRUPT, "a file of the repository has a name that leads elsewhere or cannot be: %s", hub_shown(path, shown));
     if (l->n == HUB_FILES_MAX)
         return err_set(e, ERR_TOO_LARGE, "the repository has over %d files", HUB_FILES_MAX);
     if ((l->n & (l->n - 1)) == 0)
@@ -64,9 +64,9 @@ static bool entry_read(struct hub_listing *l, json v, struct err *e)
     bool       is_lfs = json_type(lfs) == JSON_OBJECT;
     struct str path = json_str(json_get(v, "path")), id = json_str(json_get(is_lfs ? lfs : v, "oid"));
     uint64_t   bytes;
+    char       shown[HUB_SHOWN_MAX + 1];
     if (!json_u64(json_get(is_lfs ? lfs : v, "size"), &bytes) || bytes > HUB_FILE_BYTES_MAX || !hub_is_hex(id, is_lfs ? HUB_ID_MAX : HUB_COMMIT))
-        return err_set(e, ERR_CORRUPT, "the hub's answer says no size or no hash of %.*s",
-                       (int)(path.n < 100 ? path.n : 100), path.p ? path.p : "");
+        return err_set(e, ERR_CORRUPT, "the hub's answer says no size or no hash of %s", hub_shown(path, shown));
     if (!hub_listing_add(l, path, bytes, e))
         return false;
     memcpy(l->at[l->n - 1].id, id.p, id.n);

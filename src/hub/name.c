@@ -27,12 +27,28 @@ static bool repo_fits(struct str s)
     return (cut == STR_NONE || part_fits((struct str){s.p, cut})) && part_fits(name) && !str_ends(name, STR(".git"));
 }
 
+/* Of ASCII, or of the second row that some terminals obey too (U+0080 to U+009F, in UTF-8). */
+static bool is_control(struct str s, size_t i)
+{
+    unsigned char c = (unsigned char)s.p[i], next = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
+    return c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0);
+}
+
+const char *hub_shown(struct str s, char out[HUB_SHOWN_MAX + 1])
+{
+    size_t n = 0;
+    for (; n < s.n && n < HUB_SHOWN_MAX; n++)
+        out[n] = s.p[n] >= ' ' && s.p[n] < 0x7f ? s.p[n] : '?';
+    out[n] = '\0';
+    return out;
+}
+
 bool hub_path_fits(struct str path)
 {
     if (path.n == 0 || path.n > HUB_PATH_MAX)
         return false;
     for (size_t i = 0, from = 0; i <= path.n; i++) {
-        if (i < path.n && ((unsigned char)path.p[i] < ' ' || path.p[i] == 0x7f || path.p[i] == '\\'))
+        if (i < path.n && (is_control(path, i) || path.p[i] == '\\'))
             return false;
         if (i < path.n && path.p[i] != '/')
             continue;

@@ -29,6 +29,10 @@ bool hub_is_hex(struct str s, size_t digits);       /* so many digits of hexadec
  * ".." component, no backslash or control character, at most HUB_PATH_MAX bytes. */
 bool hub_path_fits(struct str path);
 
+/* What strangers say, for a message: the start of it, what is no printable ASCII as ?, so that no terminal obeys it. */
+enum { HUB_SHOWN_MAX = 160 };
+const char *hub_shown(struct str s, char out[HUB_SHOWN_MAX + 1]);
+
 /* The repository's folder in the cache, "models--ORG--NAME", to be freed by the caller; and back.  False: it is no such
  * folder's name. */
 char *hub_folder_name(const char *repo);

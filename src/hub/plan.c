@@ -217,6 +217,7 @@ bool hub_plan_index(struct hub_plan *p, const struct hub_listing *l, struct str 
 {
     struct json_doc *doc;
     struct err       why;
+    char             shown[HUB_SHOWN_MAX + 1];
     if (text.n > HUB_JSON_MAX || !json_parse(&doc, text, &why))
         return err_set(e, ERR_CORRUPT, "%s: no JSON of a size that an index has", p->index->path);
     const struct hub_file *last = NULL;
@@ -227,8 +228,7 @@ bool hub_plan_index(struct hub_plan *p, const struct hub_listing *l, struct str 
             continue;
         last = name.p ? hub_listing_find(l, name) : NULL;
         if (!last)
-            ok = err_set(e, ERR_CORRUPT, "%s names a file that is not there: %.*s", p->index->path,
-                         (int)(name.n < 100 ? name.n : 100), name.p ? name.p : "");
+            ok = err_set(e, ERR_CORRUPT, "%s names a file that is not there: %s", p->index->path, hub_shown(name, shown));
         else if (!pick(&p->weights, last))
             ok = err_set(e, ERR_TOO_LARGE, "%s names over %d files", p->index->path, HUB_SHARDS_MAX);
     }

@@ -11,8 +11,8 @@ extern "C" {
 
 struct hub_refusal {
     int      status;            /* HTTP */
-    char     code[40];          /* X-Error-Code: RepoNotFound, GatedRepo, RevisionNotFound, EntryNotFound; "": none */
-    char     text[200];         /* X-Error-Message, or the start of the body, printable */
+    char     code[HUB_SHOWN_MAX + 1];   /* X-Error-Code: RepoNotFound, GatedRepo, RevisionNotFound, EntryNotFound; "": none */
+    char     text[HUB_SHOWN_MAX + 1];   /* X-Error-Message, or the start of the body */
     uint64_t retry_s;           /* how long the hub wants to be left alone; 0: it does not say */
 };
 

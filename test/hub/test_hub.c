@@ -78,7 +78,7 @@ static void folders_have_names_and_names_folders(void **state)
 
 static void paths_stay_inside(void **state)
 {
-    static const char *const bad[] = {"", "/a", "a/", "a//b", "..", "../a", "a/..", "a/../b", ".", "a/./b", "a\\b", "a\nb", "a\x7f"};
+    static const char *const bad[] = {"", "/a", "a/", "a//b", "..", "../a", "a/..", "a/../b", ".", "a/./b", "a\\b", "a\nb", "a\x7f", "a\xc2\x9b" "1"};
     char                     text[HUB_PATH_MAX + 2];
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -260,6 +260,7 @@ static void folders_are_planned(void **state)
     PLANNED("! model.safetensors.index.json names a file that is not there: d.safetensors", "", "{\"weight_map\":{\"x\":\"d.safetensors\"}}", "config.json",
             "model.safetensors.index.json", "a.safetensors");
     PLANNED("! model.safetensors.index.json names a file that is not there: ", "", "{\"weight_map\":{\"x\":5}}", "config.json", "model.safetensors.index.json");
+    PLANNED("! model.safetensors.index.json names a file that is not there: ?[2Jx", "", "{\"weight_map\":{\"x\":\"\\u001b[2Jx\"}}", "config.json", "model.safetensors.index.json");
     PLANNED("! model.safetensors.index.json names no weights", "", "{}", "config.json", "model.safetensors.index.json");
     PLANNED("! model.safetensors.index.json: no JSON", "", "{", "config.json", "model.safetensors.index.json");
     PLANNED("! there are no weights that hearth reads", "", NULL, "config.json", "pytorch_model.bin");
