@@ -5,6 +5,7 @@
 #include "app/await.h"
 #include "app/commands.h"
 #include "app/load.h"
+#include "app/show.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -113,8 +114,6 @@ static bool measure_rounds(struct engine *g, uint32_t n_vocab, struct measure *m
 static void print_json(const char *model, const struct measure *m, unsigned n)
 {
     struct json_out *w = json_out_new();
-    struct buf       text;
-    buf_init(&text, 0);
     json_open(w, NULL, '{');
     json_put_text(w, "model", model);
     json_put_int(w, "threads", cpu_count());
@@ -131,10 +130,7 @@ static void print_json(const char *model, const struct measure *m, unsigned n)
     }
     json_close(w);
     json_close(w);
-    json_out_write(w, &text);
-    puts(text.p);
-    json_out_free(w);
-    buf_drop(&text);
+    show_json(w);
 }
 
 static bool print_kernels(const struct loaded *l, struct engine *g, const struct backend_type *t)
@@ -192,7 +188,7 @@ bool command_bench(const struct options *o, struct err *e)
     struct loaded      l = {0};
     struct engine_opts eo;
     struct engine     *g = NULL;
-    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o->arg[0], e);
+    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o, e);
     if (ok) {
         eo.no_cache = true;
         ok = load_engine(&l, o, &eo, &g, e);

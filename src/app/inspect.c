@@ -67,8 +67,6 @@ static void print_json(const struct loaded *l, const struct engine_plan *p)
     const struct model_info *m = &l->model->info;
     const struct kinds       k = count_kinds(l->checkpoint);
     struct json_out         *w = json_out_new();
-    struct buf               text;
-    buf_init(&text, 0);
     json_open(w, NULL, '{');
     json_put_text(w, "path", checkpoint_path(l->checkpoint));
     json_put_text(w, "architecture", m->arch);
@@ -99,10 +97,7 @@ static void print_json(const struct loaded *l, const struct engine_plan *p)
     json_put_int(w, "parallel", p->seq_max);
     json_close(w);
     json_close(w);
-    json_out_write(w, &text);
-    puts(text.p);
-    json_out_free(w);
-    buf_drop(&text);
+    show_json(w);
 }
 
 static void print_list(const struct loaded *l)
@@ -127,7 +122,7 @@ bool command_inspect(const struct options *o, struct err *e)
     struct loaded      l = {0};
     struct engine_opts eo;
     struct engine_plan p;
-    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o->arg[0], e) && engine_size(l.model, &eo, &p, e);
+    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o, e) && engine_size(l.model, &eo, &p, e);
     if (ok && o->json.v)
         print_json(&l, &p);
     else if (ok)

@@ -24,11 +24,11 @@ static bool open_checkpoint(struct checkpoint **out, const char *path, struct er
     if (checkpoint_open(out, path, e))
         return true;
     if (e->kind == ERR_NOT_FOUND && file_kind(path) == FILE_FOLDER)
-        add_hint(e, "; a model's folder holds config.json, tokenizer.json and *.safetensors: download all of the model's "
-                    "files into it, or give MODEL as the path of a .gguf file (scripts/fetch-model prints a small one's)");
+        add_hint(e, "; a model's folder holds config.json, tokenizer.json and *.safetensors; hearth pull ORG/NAME "
+                    "fetches one, or give MODEL as the path of a .gguf file (scripts/fetch-model prints a small one's)");
     else if (file_kind(path) == FILE_NONE)
-        add_hint(e, "; MODEL is a .gguf file or a folder with config.json (scripts/fetch-model prints the path of a "
-                    "small one)");
+        add_hint(e, "; MODEL is a .gguf file, a folder with config.json, or ORG/NAME on a hub (scripts/fetch-model prints the path "
+                    "of a small one)");
     return false;
 }
 
@@ -96,14 +96,14 @@ static void read_defaults(struct loaded *l)
         l->defaults.temperature = 0;
 }
 
-bool load_open(struct loaded *out, const char *path, struct err *e)
+bool load_open(struct loaded *out, const struct options *o, struct err *e)
 {
     struct loaded l = {0};
-    bool ok = open_checkpoint(&l.checkpoint, path, e) && model_open(&l.model, l.checkpoint, e) &&
-              open_tokenizer(&l, e) && open_template(&l, e);
+    bool ok = model_place_find(&l.place, o, e) && open_checkpoint(&l.checkpoint, l.place.path, e) &&
+              model_open(&l.model, l.checkpoint, e) && open_tokenizer(&l, e) && open_template(&l, e);
     if (ok && tokenizer_len(l.tokenizer) > l.model->info.n_vocab)
-        ok = err_set(e, ERR_CORRUPT, "%s: the tokenizer has %zu ids, the model only %u", path, tokenizer_len(l.tokenizer),
-                     l.model->info.n_vocab);
+        ok = err_set(e, ERR_CORRUPT, "%s: the tokenizer has %zu ids, the model only %u", l.place.path,
+                     tokenizer_len(l.tokenizer), l.model->info.n_vocab);
     if (!ok) {
         load_close(&l);
         return false;
@@ -127,6 +127,7 @@ void load_close(struct loaded *l)
     tokenizer_free(l->tokenizer);
     model_close(l->model);
     checkpoint_close(l->checkpoint);
+    model_place_drop(&l->place);
     *l = (struct loaded){0};
 }
 
@@ -178,20 +179,6 @@ char *load_kept_text(const struct loaded *l, const struct engine *g)
     buf_init(&text, 0);
     buf_printf(&text, "%s%s", how[engine_kept(g)->how], engine_kept(g)->how == KEPT_NOT ? "" : l->pack_path);
     return buf_take(&text);
-}
-
-char *load_name(const char *path)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    size_t from = n;
-    while (from > 0 && path[from - 1] != '/')
-        from--;
-    struct str name = {path + from, n - from};
-    if (str_ends(name, STR(".gguf")))
-        name.n -= 5;
-    return mem_copy(name.p, name.n);
 }
 
 struct prompter load_prompter(const struct loaded *l)

@@ -3,7 +3,7 @@
 #define APP_LOAD_H
 
 #include "api/prompt.h"
-#include "app/options.h"
+#include "app/models.h"
 #include "engine/engine.h"
 #include "model/model.h"
 #include "store/checkpoint.h"
@@ -11,6 +11,7 @@
 enum { EOS_MAX = 16 };
 
 struct loaded {
+    struct model_place place;
     struct checkpoint *checkpoint;
     struct model      *model;
     struct tokenizer  *tokenizer;
@@ -22,8 +23,8 @@ struct loaded {
     struct { float temperature, top_p, min_p, repeat; int32_t top_k; } defaults;   /* generation_config.json */
 };
 
-/* Opens everything but the weights' numbers. */
-MUST_USE bool load_open(struct loaded *out, const char *path, struct err *e);
+/* Finds what the first argument means, pulling it if need be, and opens everything but the weights' numbers. */
+MUST_USE bool load_open(struct loaded *out, const struct options *o, struct err *e);
 void          load_close(struct loaded *l);
 
 /* Where repacked weights of the model are kept between starts; to be freed by the caller.  NULL: nowhere, as the user wants it
@@ -38,9 +39,6 @@ MUST_USE bool load_engine(struct loaded *l, const struct options *o, struct engi
 
 /* Where the engine's weights come from, for its table; to be freed by the caller. */
 char *load_kept_text(const struct loaded *l, const struct engine *g);
-
-/* The model's name as the API shows it: the file's or folder's name without ".gguf"; to be freed by the caller. */
-char *load_name(const char *path);
 
 /* What makes prompts of its messages; there must be a template. */
 struct prompter load_prompter(const struct loaded *l);

@@ -44,8 +44,8 @@ static void help_all(void)
     puts("hearth: your own machine as an AI server\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
         printf("  hearth %-11s %-15s %s\n", commands[i].name, commands[i].args, commands[i].help);
-    puts("\nhearth COMMAND --help lists a command's options.  MODEL is a .gguf file, or a folder with config.json and\n"
-         "*.safetensors as Hugging Face lays them out.");
+    puts("\nhearth COMMAND --help lists a command's options.  MODEL is a .gguf file, a folder with config.json and *.safetensors,\n"
+         "or the name of a model on a Hugging Face hub, fetched when it is not here: ORG/NAME[@REVISION][:QUANTISATION].");
 }
 
 static void help_command(enum command c)

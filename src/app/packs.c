@@ -1,7 +1,7 @@
 /* packs.c -- see packs.h. */
 #include "app/packs.h"
 
-#include "app/load.h"
+#include "app/models.h"
 #include "backend/packfile.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -40,7 +40,7 @@ static void add(struct packs *p, char *path)
     if (!packfile_look(&head, path, NULL))
         head.label[0] = '\0';
     p->at = mem_grow(p->at, p->n + 1, sizeof *p->at);
-    p->at[p->n++] = (struct pack){.path = path, .of = mem_copy(head.label, strlen(head.label)), .name = load_name(head.label),
+    p->at[p->n++] = (struct pack){.path = path, .of = mem_copy(head.label, strlen(head.label)), .name = models_name(head.label),
                                   .bytes = (uint64_t)file.st_size, .used_s = (int64_t)file.st_mtime};
 }
 

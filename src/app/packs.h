@@ -9,7 +9,7 @@
 struct pack {
     char    *path;
     char    *of;                    /* the path of the model; "": the file is damaged */
-    char    *name;                  /* the model's, as load_name() has it */
+    char    *name;                  /* the model's, as models_name() has it */
     uint64_t bytes;
     int64_t  used_s;                /* since 1970: when it was last mapped, or made */
 };

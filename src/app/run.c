@@ -157,7 +157,7 @@ bool command_run(const struct options *o, struct err *e)
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     buf_init(&text, PROMPT_BYTES_MAX);
-    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o->arg[0], e) && read_prompt(o, &text, e);
+    bool ok = load_engine_opts(o, &eo, e) && load_open(&l, o, e) && read_prompt(o, &text, e);
     if (ok && o->raw.v)
         ok = tokenizer_encode(l.tokenizer, &(struct piece){buf_view(&text), false}, 1, true, &prompt, e);
     else if (ok)

@@ -26,7 +26,6 @@ struct serving {
     struct api    *api;
     struct server *server;
     struct log     log;
-    char          *name;
 };
 
 static bool log_level(const struct options *o, enum log_level *out, struct err *e)
@@ -72,12 +71,18 @@ static bool open_engine(struct serving *s, const struct options *o, struct err *
     return load_engine(&s->loaded, o, &eo, &s->engine, e) && engine_start(s->engine, e) && warm_up(s->engine, e);
 }
 
+/* The model's, as the API shows it. */
+static const char *name_of(const struct serving *s, const struct options *o)
+{
+    return o->name.v ? o->name.v : s->loaded.place.name;
+}
+
 static bool open_api(struct serving *s, const struct options *o, struct err *e)
 {
     struct api_opts ao = {
         .engine = s->engine, .tokenizer = s->loaded.tokenizer, .template = s->loaded.template,
         .bos_text = str_of(s->loaded.bos_text), .eos_text = str_of(s->loaded.eos_text),
-        .info = &s->loaded.model->info, .model = s->name, .eos = s->loaded.eos, .n_eos = s->loaded.n_eos,
+        .info = &s->loaded.model->info, .model = name_of(s, o), .eos = s->loaded.eos, .n_eos = s->loaded.n_eos,
         .key = s->keys.key, .n_key = s->keys.n, .tokens_max = (uint32_t)o->tokens.v,
         .timeout_s = (uint32_t)o->timeout.v, .log = &s->log,
     };
@@ -109,7 +114,7 @@ static void say_ready(const struct serving *s, const struct options *o)
 {
     struct buf text;
     buf_init(&text, 0);
-    buf_printf(&text, "%s on %s\n", s->name, o->given.backend ? o->backend.v : backend_at(0)->name);
+    buf_printf(&text, "%s on %s\n", name_of(s, o), o->given.backend ? o->backend.v : backend_at(0)->name);
     char *weights = load_kept_text(&s->loaded, s->engine);
     show_plan(engine_plan(s->engine), weights, &text);
     free(weights);
@@ -148,7 +153,6 @@ static void close_all(struct serving *s)
     engine_close(s->engine);
     load_close(&s->loaded);
     keys_drop(&s->keys);
-    free(s->name);
 }
 
 bool command_serve(const struct options *o, struct err *e)
@@ -162,9 +166,8 @@ bool command_serve(const struct options *o, struct err *e)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 
-    s.name = o->name.v ? mem_copy(o->name.v, strlen(o->name.v)) : load_name(o->arg[0]);
     bool ok = log_level(o, &s.log.level, e) && check_options(o, e) && keys_read(&s.keys, &o->api_key, e) &&
-              load_open(&s.loaded, o->arg[0], e) && open_engine(&s, o, e) && open_api(&s, o, e) && open_server(&s, o, e);
+              load_open(&s.loaded, o, e) && open_engine(&s, o, e) && open_api(&s, o, e) && open_server(&s, o, e);
     if (ok) {
         say_ready(&s, o);
         wait_and_drain(&s, &signals);

@@ -18,17 +18,37 @@ const char *show_bytes(uint64_t n, char out[static 24])
     return out;
 }
 
+void show_json(struct json_out *w)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    json_out_write(w, &text);
+    puts(text.p);
+    json_out_free(w);
+    buf_drop(&text);
+}
+
+void show_bar(const char *what, uint64_t done, uint64_t all, const char *tail)
+{
+    char a[24], b[24];
+    int  filled = (int)((double)done / (double)all * 30);
+    fprintf(stderr, "\r%s [%.*s%*s] %s of %s%s\033[K", what, filled, "##############################", 30 - filled, "",
+            show_bytes(done, a), show_bytes(all, b), tail);
+}
+
+void show_bar_end(void)
+{
+    fputs("\r\033[K", stderr);
+}
+
 void show_progress(void *ctx, uint64_t done, uint64_t all)
 {
     (void)ctx;
     if (!isatty(2) || all == 0)
         return;
-    char a[24], b[24];
-    int  filled = (int)(done * 30 / all);
-    fprintf(stderr, "\rloading [%.*s%*s] %s of %s ", filled, "##############################", 30 - filled, "",
-            show_bytes(done, a), show_bytes(all, b));
+    show_bar("loading", done, all, "");
     if (done >= all)
-        fputs("\r\033[K", stderr);
+        show_bar_end();
 }
 
 void show_plan(const struct engine_plan *p, const char *weights, struct buf *out)

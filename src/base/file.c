@@ -103,14 +103,19 @@ bool file_reserve(int fd, uint64_t n, struct err *e)
 
 bool folder_make(const char *path, struct err *e)
 {
+    return folder_make_as(path, 0700, e);
+}
+
+bool folder_make_as(const char *path, unsigned mode, struct err *e)
+{
     char *at = mem_copy(path, strlen(path));
     for (char *p = at + 1; *p; p++)
         if (*p == '/') {
             *p = '\0';
-            (void)mkdir(at, 0700);
+            (void)mkdir(at, (mode_t)mode);
             *p = '/';
         }
-    bool ok = mkdir(at, 0700) == 0 || file_kind(at) == FILE_FOLDER || err_os(e, "making the folder %s", path);
+    bool ok = mkdir(at, (mode_t)mode) == 0 || file_kind(at) == FILE_FOLDER || err_os(e, "making the folder %s", path);
     free(at);
     return ok;
 }

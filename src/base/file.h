@@ -37,6 +37,9 @@ MUST_USE bool file_reserve(int fd, uint64_t n, struct err *e);
 /* Makes the folder and those above it, for this user alone. */
 MUST_USE bool folder_make(const char *path, struct err *e);
 
+/* The same with other permissions, from which the user's umask takes. */
+MUST_USE bool folder_make_as(const char *path, unsigned mode, struct err *e);
+
 /* Appends the whole file.  ERR_TOO_LARGE when it is over bytes_max. */
 MUST_USE bool file_read(struct buf *out, const char *path, size_t bytes_max, struct err *e);
 

@@ -27,7 +27,7 @@ class Commands(unittest.TestCase):
 
     def test_help_names_every_command(self):
         text = hearth("--help").stdout
-        for command in ("serve", "run", "inspect", "bench", "list", "rm"):
+        for command in ("serve", "run", "inspect", "bench", "pull", "list", "rm"):
             self.assertIn(command, text)
             self.assertIn("--help", hearth(command, "--help").stdout)
         version = hearth("--version").stdout
