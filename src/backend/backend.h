@@ -62,6 +62,9 @@ struct batch {
     const uint32_t *block;          /* [n_seq][block_max] numbers of the blocks that hold the sequence's states, in order */
     uint32_t        block_max;
     const uint32_t *pick;           /* [n_pick] rows that want logits, rising */
+    const uint32_t *reach;          /* [n_seq] the length for which the sequence's states are made, where rotary positions
+                                       depend on it: at least past[s] and this run's tokens, and on the same side of the
+                                       length that matters (OP_rope: from) in all its runs.  NULL: past and this run's */
 };
 
 /* How one picked row becomes a token.  Same seed and counter, same token, on every backend with the same logits. */

@@ -1,6 +1,11 @@
 /* batch.c -- see batch.h. */
 #include "backend/batch.h"
 
+uint32_t batch_reach(const struct batch *in, uint32_t s)
+{
+    return in->reach ? in->reach[s] : in->past[s] + (in->start[s + 1] - in->start[s]);
+}
+
 void batch_check(const struct batch *in, const struct plan_opts *o, bool has_state, uint32_t n_block)
 {
     CHECK(in->n_token <= o->token_max && in->n_seq <= o->seq_max && in->n_pick <= o->pick_max);
@@ -9,7 +14,7 @@ void batch_check(const struct batch *in, const struct plan_opts *o, bool has_sta
         CHECK(in->start[s] <= in->start[s + 1]);
         uint64_t n = (uint64_t)in->past[s] + (in->start[s + 1] - in->start[s]);
         uint64_t blocks = (n + o->block_tokens - 1) / o->block_tokens;
-        CHECK(n <= o->context_max);
+        CHECK(n <= o->context_max && n <= batch_reach(in, s));
         CHECK(!has_state || blocks <= in->block_max);
         for (uint64_t i = 0; has_state && i < blocks; i++)
             CHECK(in->block[(uint64_t)s * in->block_max + i] < n_block);

@@ -12,6 +12,9 @@ extern "C" {
  * blocks.  Blocks are looked at only where the program has states. */
 void batch_check(const struct batch *in, const struct plan_opts *o, bool has_state, uint32_t n_block);
 
+/* The length for which sequence s is computed. */
+uint32_t batch_reach(const struct batch *in, uint32_t s);
+
 #ifdef __cplusplus
 }
 #endif

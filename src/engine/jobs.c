@@ -70,7 +70,7 @@ bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct e
     }
     if (!reserve(g, e))
         return false;
-    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, .cached = !g->opts.no_cache,
+    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, g->long_from, .cached = !g->opts.no_cache,
                             .drafts = g->plan.pick_max > g->plan.seq_max};
     struct seq     *s = seq_new(j, &room);
     s->queued_at = clock_ns(g->opts.clock);

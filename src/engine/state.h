@@ -28,7 +28,7 @@ struct step {
     struct step_row *row;           /* [seq_max] */
     uint32_t         n_row, n_token, n_pick;
     int32_t         *token;
-    uint32_t        *start, *past, *block, *pick;
+    uint32_t        *start, *past, *block, *pick, *reach;
     struct draw     *how;
     struct drawn    *drawn;
     double           attended;
@@ -45,7 +45,7 @@ struct engine {
     struct backend     *backend;
     struct plan        *text;
     bool                ahead;      /* the backend works while the host looks at the step before */
-    uint32_t            n_vocab, jobs_max;
+    uint32_t            n_vocab, jobs_max, long_from;
 
     struct kv           kv;
     struct turns        turns;

@@ -35,6 +35,12 @@ void loaded_close(struct loaded *l)
     *l = (struct loaded){0};
 }
 
+bool loaded_again(const struct loaded *l, uint32_t past, uint32_t n)
+{
+    uint32_t from = prog_long_from(l->model->text);
+    return past > 0 && past <= from && past + n > from;
+}
+
 const float *loaded_run(struct loaded *l, const int32_t *token, uint32_t n, uint32_t past, bool last_only)
 {
     uint32_t     n_block = (l->context_max + l->block_tokens - 1) / l->block_tokens;

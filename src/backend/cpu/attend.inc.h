@@ -81,6 +81,8 @@ TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
     }
     for (unsigned r = 0; r < nr; r++)
         score[r] = vf_mul(vf_add(s[0][r], s[1][r]), vf_set(j->scale));
+    for (unsigned r = 0; j->softcap > 0 && r < nr; r++)
+        score[r] = softcapped(score[r], vf_set(j->softcap));
 }
 
 /* out = out * by + weights * values, nd vectors of dimensions from i on (the last of n lanes). */
@@ -207,7 +209,8 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
         uint32_t token = (first + r) / j->share, h = (first + r) % j->share;
         position[r] = j->position + token;
         row[r] = (struct attend_row){j->q + token * j->q_stride + (size_t)h * j->kv.dim,
-                                     j->out + token * j->out_stride + (size_t)h * j->kv.dim, -INFINITY, 0};
+                                     j->out + token * j->out_stride + (size_t)h * j->kv.dim,
+                                     j->sink ? j->sink[h] : -INFINITY, j->sink ? 1 : 0};
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
     }
     uint32_t begin = j->window && position[0] >= j->window ? position[0] - j->window + 1 : 0;

@@ -1,6 +1,6 @@
 /* compile.c -- from instructions to steps: which kernel, which form every value has, how much memory.
  *
- * A value that only int8 matrices read is written as int8 by the norm, glu or attend that makes it.  Otherwise such a
+ * A value that only int8 matrices read is written as int8 by the norm, glu, act or attend that makes it.  Otherwise such a
  * matrix gets a step before it that converts its input. */
 #include "backend/cpu/cpu.h"
 
@@ -48,7 +48,7 @@ static bool *find_acts(const struct plan *pl)
         if (in->op == OP_attend)
             head_groups = out->width / prog_value(pl->prog, in->in[1])->width * in->attend.head_dim % GROUP == 0;
         act[in->out.id] = !pl->opts.keep_all && !out->name && out->width % GROUP == 0 && head_groups
-                          && (in->op == OP_norm || in->op == OP_glu || in->op == OP_attend);
+                          && (in->op == OP_norm || in->op == OP_glu || in->op == OP_act || in->op == OP_attend);
     }
     for (size_t i = 0; i < prog_len(pl->prog); i++) {
         const struct instr *in = prog_at(pl->prog, i);
@@ -66,16 +66,16 @@ static bool *find_acts(const struct plan *pl)
 /* The table of turns for a rope, found among the n or put behind them; TURNS_MAX: one too many. */
 static uint32_t turns_for(struct turns *all, uint32_t *n, const struct instr *in)
 {
-    uint32_t k = 0;
+    uint32_t k = 0, dim = in->rope.n_rot ? in->rope.n_rot : in->rope.head_dim;
     for (; k < *n; k++) {
         const struct turns *t = &all[k];
-        if (t->w.id == in->w[0].id && t->dim == in->rope.head_dim && !t->interleaved == !in->rope.interleaved
-            && t->factor == in->rope.factor)
+        if (t->w.id == in->w[0].id && t->w_long.id == in->w[1].id && t->dim == dim && t->from == in->rope.from
+            && !t->interleaved == !in->rope.interleaved && t->factor == in->rope.factor)
             return k;
     }
     if (k < TURNS_MAX)
-        all[(*n)++] = (struct turns){.w = in->w[0], .dim = in->rope.head_dim, .interleaved = in->rope.interleaved,
-                                     .factor = in->rope.factor};
+        all[(*n)++] = (struct turns){.w = in->w[0], .w_long = in->w[1], .dim = dim, .from = in->rope.from,
+                                     .interleaved = in->rope.interleaved, .factor = in->rope.factor};
     return k;
 }
 
@@ -98,7 +98,6 @@ static void add_linear(struct plan *pl, struct step *s, char name[40])
     const struct kernels *k = pl->backend->kernels;
     bool                  fast = is_fast(pl, s->instr);
     s->linear = fast ? k->fast : k->exact;
-    s->bias = weight_of(pl, s->instr->w[1]);
     s->from_acts = fast && !s->in[0].act;
     if (s->from_acts)
         add_step(pl, pieces_of_rows, run_acts, s);
@@ -133,6 +132,7 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
         width = s.in[k].width > width ? s.in[k].width : width;
     }
     s.w = weight_of(pl, in->w[0]);
+    s.bias = weight_of(pl, in->w[1]);
     s.chunk = in->op == OP_linear ? chunk_for(s.in[0].width) : chunk_for(width);
     snprintf(pl->name[i], sizeof pl->name[i], "%s%s", pl->backend->kernels->isa, s.out.act ? " to int8" : "");
     if (in->op == OP_linear)
@@ -178,7 +178,7 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
     for (size_t i = 0; i < prog_len(p); i++) {
         const struct instr *in = prog_at(p, i);
         uint64_t            width = prog_value(p, in->out)->width;
-        if (in->op == OP_norm || in->op == OP_glu)
+        if (in->op == OP_norm || in->op == OP_glu || in->op == OP_act)
             longest(&z.scratch_floats, width);
         else if (in->op == OP_linear)
             longest(&z.act_stride, prog_value(p, in->in[0])->width / GROUP * sizeof(struct act_group));

@@ -55,7 +55,7 @@ struct step {
     pieces_fn           pieces;
     piece_fn            piece;
     struct operand      in[3], out;
-    const struct packed *w, *bias;  /* bias NULL: none */
+    const struct packed *w, *bias;  /* weights 0 and 1; NULL: none */
     const linear_fn    *linear;     /* by format */
     struct kv_layout    kv;
     const struct states *state;
@@ -66,8 +66,8 @@ struct step {
 
 /* Cosines and sines of this run's positions: one table for each set of frequencies. */
 struct turns {
-    wt       w;
-    uint32_t dim;
+    wt       w, w_long;
+    uint32_t dim, from;             /* columns turned; sequences longer than `from` have those of w_long */
     uint8_t  interleaved;
     float    factor;
     float   *table;                 /* [token_max][2 * dim]; see kernels.rope */

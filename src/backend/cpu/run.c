@@ -34,6 +34,11 @@ static float *scratch_of(const struct plan *pl, unsigned worker)
     return pl->scratch + pl->scratch_floats * worker;
 }
 
+static const float *weight_vector(const struct packed *w)
+{
+    return w ? (const float *)(const void *)w->part[0].p : NULL;
+}
+
 const float *plan_value(const struct plan *pl, const struct operand *o)
 {
     return row_at(pl, o, 0);
@@ -96,7 +101,17 @@ void run_glu(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
         float *out = row_begin(pl, s, r.from, worker);
-        pl->backend->kernels->glu(row_at(pl, &s->in[0], r.from), out, s->out.width, s->instr->glu.act);
+        const float *x = row_at(pl, &s->in[0], r.from);
+        pl->backend->kernels->glu(x, x + s->out.width, out, s->out.width, s->instr->glu.act, 0);
+        row_done(pl, s, r.from, out);
+    }
+}
+
+void run_act(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        float *out = row_begin(pl, s, r.from, worker);
+        pl->backend->kernels->act(row_at(pl, &s->in[0], r.from), out, s->out.width, s->instr->act.act, s->instr->act.limit);
         row_done(pl, s, r.from, out);
     }
 }
@@ -129,10 +144,11 @@ void run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worke
 {
     (void)worker;
     const struct turns *t = &pl->turns[s->turns];
-    const float        *freq = (const float *)(const void *)s->w->part[0].p;
+    const float        *freqs[2] = {weight_vector(s->w), weight_vector(s->bias)};
     uint32_t            half = t->dim / 2, step = t->interleaved ? 2 : 1, apart = t->interleaved ? 1 : half;
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
-        float *cosine = t->table + (size_t)r.from * 2 * t->dim, *sine = cosine + t->dim;
+        float       *cosine = t->table + (size_t)r.from * 2 * t->dim, *sine = cosine + t->dim;
+        const float *freq = freqs[t->from && batch_reach(pl->in, pl->token_seq[r.from]) > t->from];
         for (uint32_t k = 0; k < half; k++) {
             double angle = (double)((float)pl->position[r.from] * freq[k]);
             float  c = (float)cos(angle) * t->factor, sn = (float)sin(angle) * t->factor;
@@ -147,10 +163,14 @@ void run_rope(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
 {
     (void)worker;
     const struct turns *t = &pl->turns[s->turns];
+    uint32_t            dim = s->instr->rope.head_dim;
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
-        for (uint32_t h = 0; h < s->out.width; h += t->dim)
-            pl->backend->kernels->rope(row_at(pl, &s->in[0], r.from) + h, t->table + (size_t)r.from * 2 * t->dim,
-                                       row_at(pl, &s->out, r.from) + h, t->dim, t->interleaved);
+        for (uint32_t h = 0; h < s->out.width; h += dim) {
+            const float *x = row_at(pl, &s->in[0], r.from) + h;
+            float       *out = row_at(pl, &s->out, r.from) + h;
+            pl->backend->kernels->rope(x, t->table + (size_t)r.from * 2 * t->dim, out, t->dim, t->interleaved);
+            memcpy(out + t->dim, x + t->dim, (dim - t->dim) * sizeof *out);
+        }
 }
 
 /* A linear's input as int8, into the plan's room for it. */
@@ -249,6 +269,8 @@ void run_attend(struct plan *pl, const struct step *s, uint32_t i, unsigned work
         .share = share,
         .window = s->instr->attend.window,
         .scale = s->instr->attend.scale,
+        .softcap = s->instr->attend.softcap,
+        .sink = s->w ? weight_vector(s->w) + (size_t)head * share : NULL,
         .q = row_at(pl, &s->in[0], span->row) + (size_t)head * width,
         .q_stride = s->in[0].stride,
         .out = s->out.act ? rows : row_at(pl, &s->out, span->row) + (size_t)head * width,

@@ -34,7 +34,7 @@ struct plan {
     struct plan_opts   opts;
     struct storage     storage;
     float             *room[2];         /* values of tokens, values of picks: by enum rows_of */
-    float             *scratch[3];      /* a row of weight 0, of weight 1, the scores */
+    float             *scratch[WEIGHTS_MAX + 1];    /* a row of each weight, the scores */
     float             *memory;          /* all of the above */
     size_t             bytes;
     uint32_t           rows[2];         /* of the last run */
@@ -90,16 +90,17 @@ static uint64_t longest(const struct prog *p, unsigned k)
     return most;
 }
 
+enum { PARTS = 2 + WEIGHTS_MAX };
+
 /* How many floats each part of a plan's memory takes: values of tokens, of picks, and the scratch rows. */
-static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, const struct storage *s, uint64_t part[5])
+static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, const struct storage *s, uint64_t part[PARTS])
 {
+    uint64_t all = o->context_max;
     part[0] = (uint64_t)s->token_floats * o->token_max;
     part[1] = (uint64_t)s->pick_floats * o->pick_max;
-    part[2] = longest(p, 0);
-    part[3] = longest(p, 1);
-    part[4] = o->context_max;
-    return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8
-                                                      : part[0] + part[1] + part[2] + part[3] + part[4];
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
+        all += part[2 + k] = longest(p, k);
+    return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8 : part[0] + part[1] + all;
 }
 
 static bool ref_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out,
@@ -108,7 +109,7 @@ static bool ref_size(struct backend *b, const struct prog *p, const struct plan_
     (void)b;
     (void)e;
     struct storage s;
-    uint64_t       part[5];
+    uint64_t       part[PARTS];
     storage_plan(p, o->keep_all, &s);
     *out = (struct cost){.scratch_bytes = plan_floats(p, o, &s, part) * sizeof(float)};
     storage_drop(&s);
@@ -171,7 +172,7 @@ static bool ref_compile(struct backend *b, const struct prog *p, const struct pl
     for (size_t i = 0; i < b->n_weight; i++)
         CHECK(b->weight[i].here);
     struct plan *pl = mem_new(sizeof *pl);
-    uint64_t     part[5];
+    uint64_t     part[PARTS];
     pl->backend = b;
     pl->prog = p;
     pl->opts = *o;
@@ -187,8 +188,8 @@ static bool ref_compile(struct backend *b, const struct prog *p, const struct pl
     pl->room[ROWS_TOKEN] = pl->memory;
     pl->room[ROWS_PICK] = pl->room[ROWS_TOKEN] + part[0];
     pl->scratch[0] = pl->room[ROWS_PICK] + part[1];
-    pl->scratch[1] = pl->scratch[0] + part[2];
-    pl->scratch[2] = pl->scratch[1] + part[3];
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
+        pl->scratch[k + 1] = pl->scratch[k] + part[2 + k];
     *out = pl;
     return true;
 }
@@ -270,7 +271,7 @@ float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t po
 
 float *ref_scores(const struct ref_call *c)
 {
-    return c->plan->scratch[2];
+    return c->plan->scratch[WEIGHTS_MAX];
 }
 
 static const struct weight *weight_of(const struct ref_call *c, unsigned k, const struct adopted **a)

@@ -39,6 +39,8 @@ float          *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t ro
 float          *ref_vector(const struct ref_call *c, unsigned k);                       /* the same, for [n, 1] */
 float          *ref_scores(const struct ref_call *c);               /* room for a number a token of context */
 
+float           ref_activate(uint8_t act, float x, float limit);
+
 /* The record of the sequence's token at pos in the instruction's state. */
 float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t pos);
 

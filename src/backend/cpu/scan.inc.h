@@ -1,0 +1,71 @@
+/* scan.inc.h -- recurrences over a sequence's tokens, for the lanes included before.
+ *
+ * A job is some channels, or one head, of one sequence: its tokens one after the other, so that where a run begins changes
+ * no bit.  A head's state stays in the nearest cache meanwhile. */
+#ifndef BACKEND_CPU_SCAN_INC_H
+#define BACKEND_CPU_SCAN_INC_H
+
+#include "backend/cpu/kernels.h"
+
+/* n <= 16 channels from `at` on. */
+static void conv_lanes(const struct conv_job *j, uint32_t at, unsigned n)
+{
+    vf    tap[CONV_TAPS_MAX], past[CONV_TAPS_MAX], bias = j->bias ? vf_load_n(j->bias + at, n) : vf_set(0);
+    float w[16] = {0};
+    for (uint32_t k = 0; k < j->taps; k++) {
+        for (unsigned i = 0; i < n; i++)
+            w[i] = j->w[(size_t)(at + i) * j->taps + k];
+        tap[k] = vf_load(w);
+        past[k] = j->fresh || k + 1 == j->taps ? vf_set(0) : vf_load_n(j->state + (size_t)k * j->width + at, n);
+    }
+    for (uint32_t r = 0; r < j->n_row; r++) {
+        vf sum = bias;
+        past[j->taps - 1] = vf_load_n(j->x + r * j->x_stride + at, n);
+        for (uint32_t k = 0; k < j->taps; k++)
+            sum = vf_mad(tap[k], past[k], sum);
+        for (uint32_t k = 0; k + 1 < j->taps; k++)
+            past[k] = past[k + 1];
+        vf_store_n(j->out + r * j->out_stride + at, j->silu ? activated(sum, ACT_SILU, vf_set(0)) : sum, n);
+    }
+    for (uint32_t k = 0; k + 1 < j->taps; k++)
+        vf_store_n(j->state + (size_t)k * j->width + at, past[k], n);
+}
+
+static void conv_run(const struct conv_job *j)
+{
+    for (uint32_t i = j->from; i < j->to; i += 16)
+        conv_lanes(j, i, j->to - i < 16 ? j->to - i : 16);
+}
+
+/* One token of 16 columns of x: state[s] = decay state[s] + (step x) B[s]; the sum of C[s] state[s], even and odd s apart. */
+LANE vf scan_lanes(const struct scan_job *j, float *state, const float *b, const float *c, float decay, vf x)
+{
+    vf       sum[2] = {vf_set(0), vf_set(0)};
+    uint32_t s = 0;
+    for (; s + 2 <= j->state_dim; s += 2)
+        UNROLL for (unsigned i = 0; i < 2; i++) {
+            vf now = vf_mad(vf_set(b[s + i]), x, vf_mul(vf_load(state + (s + i) * 16), vf_set(decay)));
+            vf_store(state + (s + i) * 16, now);
+            sum[i] = vf_mad(vf_set(c[s + i]), now, sum[i]);
+        }
+    if (s < j->state_dim) {
+        vf now = vf_mad(vf_set(b[s]), x, vf_mul(vf_load(state + s * 16), vf_set(decay)));
+        vf_store(state + s * 16, now);
+        sum[0] = vf_mad(vf_set(c[s]), now, sum[0]);
+    }
+    return vf_add(sum[0], sum[1]);
+}
+
+static void scan_run(const struct scan_job *j)
+{
+    for (uint32_t r = 0; r < j->n_row; r++)
+        for (uint32_t at = 0; at < j->head_dim; at += 16) {
+            unsigned     n = j->head_dim - at < 16 ? j->head_dim - at : 16;
+            const float *b = j->b + r * j->stride, *c = j->c + r * j->stride;
+            vf           x = vf_load_n(j->x + r * j->stride + at, n);
+            vf y = scan_lanes(j, j->state + (size_t)at * j->state_dim, b, c, j->decay[r], vf_mul(x, vf_set(j->step[r])));
+            vf_store_n(j->out + r * j->out_stride + at, vf_mad(vf_set(j->skip), x, y), n);
+        }
+}
+
+#endif
