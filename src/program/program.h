@@ -51,7 +51,7 @@ enum act { ACT_SILU, ACT_GELU_TANH, ACT_RELU2, ACT_SIGMOID, ACT_SOFTCAP, ACT_CLI
  * 1 / (1 + e^-x), chosen by that plus a bias. */
 enum router { ROUTER_SOFTMAX, ROUTER_SIGMOID };
 
-enum { WEIGHTS_MAX = 5 };                       /* of one instruction */
+enum { WEIGHTS_MAX = 5, EXPERTS_MAX = 1024 };   /* weights of one instruction; experts that one chooses from */
 
 enum op {
 #define OP(name, what, ...) OP_##name,

@@ -186,6 +186,8 @@ static double worst_row(const float *is, const float *should, size_t n_row, size
 static bool format_fits(const struct op_case *c, enum format f)
 {
     uint32_t in = c->w[0].in, block = format_info(f)->block_values;
+    if (c->w[0].n_expert && c->w[1].in % block)
+        return false;
     if (in <= 1)                                    /* no matrix: its vectors in the plain formats, once without any */
         return in ? block == 1 : f == FORMAT_F32;
     return in % block == 0;
@@ -230,6 +232,8 @@ static double bound_of(enum op op, enum format format, enum precision precision)
 #define BOUND_LINEAR(format, exact, fast) [FORMAT_##format] = {fast, exact},
 #include "program/bounds.def"
     };
+    if (op == OP_experts)
+        return 2 * linear[format][precision];
     return op == OP_linear || op == OP_sum ? linear[format][precision] : ops[op][precision];
 }
 

@@ -4,12 +4,13 @@
  * matrix gets a step before it that converts its input. */
 #include "backend/cpu/cpu.h"
 
+#include "backend/cpu/experts.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROW_WORK = 8192, LINE = 64 };    /* numbers in a piece of a step that goes row by row */
+enum { ROW_WORK = 8192, LINE = 64, STEPS_MAX = 8 };     /* numbers in a piece of a step that goes row by row; steps of an instruction */
 
 struct operand plan_operand(const struct plan *pl, val v)
 {
@@ -84,7 +85,7 @@ static uint32_t chunk_for(uint32_t width)
     return width >= ROW_WORK ? 1 : ROW_WORK / width;
 }
 
-static struct step *add_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like)
+struct step *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like)
 {
     struct step *s = &pl->step[pl->n_step++];
     *s = *like;
@@ -100,8 +101,8 @@ static void add_linear(struct plan *pl, struct step *s, char name[40])
     s->linear = fast ? k->fast : k->exact;
     s->from_acts = fast && !s->in[0].act;
     if (s->from_acts)
-        add_step(pl, pieces_of_rows, run_acts, s);
-    add_step(pl, pieces_of_linear, run_linear, s);
+        plan_step(pl, pieces_of_rows, run_acts, s);
+    plan_step(pl, pieces_of_linear, run_linear, s);
     snprintf(name, 40, "%s %s %s%s", k->isa, s->w->n_part > 1 ? "mixed" : format_info(s->w->part[0].format)->name,
              fast ? "x int8" : "x f32", s->from_acts ? " (converted)" : "");
 }
@@ -111,8 +112,8 @@ static void add_attend(struct plan *pl, struct step *s)
     s->kv = (struct kv_layout){.n_slot = pl->opts.block_tokens, .dim = s->instr->attend.head_dim,
                                .half = pl->backend->precision == PRECISION_FAST};
     s->state = &pl->backend->state[s->instr->s.id - 1];
-    add_step(pl, pieces_of_rows, run_append, s);
-    add_step(pl, pieces_of_attend, run_attend, s);
+    plan_step(pl, pieces_of_rows, run_append, s);
+    plan_step(pl, pieces_of_attend, run_attend, s);
 }
 
 static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
@@ -133,12 +134,16 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
     }
     s.w = weight_of(pl, in->w[0]);
     s.bias = weight_of(pl, in->w[1]);
+    for (unsigned k = 2; k < WEIGHTS_MAX; k++)
+        s.more[k - 2] = weight_of(pl, in->w[k]);
     s.chunk = in->op == OP_linear ? chunk_for(s.in[0].width) : chunk_for(width);
     snprintf(pl->name[i], sizeof pl->name[i], "%s%s", pl->backend->kernels->isa, s.out.act ? " to int8" : "");
     if (in->op == OP_linear)
         add_linear(pl, &s, pl->name[i]);
     else if (in->op == OP_attend)
         add_attend(pl, &s);
+    else if (in->op == OP_experts)
+        return experts_add(pl, &s, pl->name[i], e);
     else {
         if (in->op == OP_rope) {
             uint32_t had = pl->n_turns;
@@ -146,16 +151,16 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
             if (s.turns == TURNS_MAX)
                 return err_set(e, ERR_UNSUPPORTED, "instruction %zu (rope): more than %d sets of frequencies", i, TURNS_MAX);
             if (pl->n_turns > had)
-                add_step(pl, pieces_of_rows, run_turns, &s);
+                plan_step(pl, pieces_of_rows, run_turns, &s);
         }
-        add_step(pl, pieces_of_rows, run[in->op], &s);
+        plan_step(pl, pieces_of_rows, run[in->op], &s);
     }
     return true;
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
-enum part { PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_SPAN, PART_TURNS, PARTS };
+enum part { PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_SPAN, PART_TURNS, PART_EXPERTS, PARTS };
 
 struct sizes {
     uint64_t at[PARTS + 1];         /* where each part begins; the last: the whole */
@@ -185,6 +190,8 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         else if (in->op == OP_attend)
             longest(&z.scratch_floats, attend_scratch(o->block_tokens) + SPAN_TOKENS * in->attend.head_dim * width
                                            / prog_value(p, in->in[1])->width);
+        else if (in->op == OP_experts)
+            longest(&z.scratch_floats, bundle_weight_at(prog_bundle(p), in->w[0])->out);
         else if (in->op == OP_rope) {
             turns_for(turns, &n_turns, in);
             longest(&z.turn_floats, 2 * tokens * in->rope.head_dim);
@@ -201,6 +208,7 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         [PART_SEQ] = tokens * sizeof(uint32_t),
         [PART_SPAN] = (tokens / SPAN_TOKENS + o->seq_max + 1) * sizeof(struct span),
         [PART_TURNS] = z.turn_floats * sizeof(float) * n_turns,
+        [PART_EXPERTS] = experts_bytes(p, (uint32_t)rows),
     };
     for (unsigned i = 0; i < PARTS; i++) {
         uint64_t next = z.at[i] + (bytes[i] + LINE - 1) / LINE * LINE;
@@ -236,6 +244,8 @@ static bool have_memory(struct plan *pl, struct err *e)
     pl->position = (uint32_t *)(void *)(pl->memory + z.at[PART_POSITION]);
     pl->token_seq = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ]);
     pl->span = (struct span *)(void *)(pl->memory + z.at[PART_SPAN]);
+    experts_place(pl, pl->opts.token_max > pl->opts.pick_max ? pl->opts.token_max : pl->opts.pick_max,
+                  pl->memory + z.at[PART_EXPERTS]);
     for (unsigned k = 0; k < TURNS_MAX; k++)
         pl->turns[k].table = (float *)(void *)(pl->memory + z.at[PART_TURNS]) + z.turn_floats * k;
     return true;
@@ -258,7 +268,7 @@ bool plan_compile(struct backend *b, const struct prog *p, const struct plan_opt
     pl->backend = b;
     pl->prog = p;
     pl->opts = *o;
-    pl->step = mem_array(prog_len(p) * 2, sizeof *pl->step);
+    pl->step = mem_array(prog_len(p) * STEPS_MAX, sizeof *pl->step);
     pl->name = mem_array(prog_len(p), sizeof *pl->name);
     storage_plan(p, o->keep_all, &pl->storage);
     bool *act = find_acts(pl), ok = true;

@@ -55,7 +55,8 @@ struct step {
     pieces_fn           pieces;
     piece_fn            piece;
     struct operand      in[3], out;
-    const struct packed *w, *bias;  /* weights 0 and 1; NULL: none */
+    const struct packed *w, *bias, *more[3];    /* weights 0, 1, 2 to 4; NULL: none */
+    const struct packed *product, *product_bias;    /* experts: the first one's, of this step */
     const linear_fn    *linear;     /* by format */
     struct kv_layout    kv;
     const struct states *state;
@@ -71,6 +72,17 @@ struct turns {
     uint8_t  interleaved;
     float    factor;
     float   *table;                 /* [token_max][2 * dim]; see kernels.rope */
+};
+
+/* What the rows of an expert op become on their way, by slots (experts.h). */
+struct experts_room {
+    uint32_t *chosen, *slot;        /* [rows][k] */
+    float    *weight;               /* [rows][k] */
+    uint32_t *row;                  /* [slots] */
+    uint32_t *first, *active, n_active;     /* [n + 1] slots of each expert; those that have any */
+    uint8_t  *before;               /* [slots] inputs of a product, before_stride bytes apart */
+    float    *behind;               /* [slots] outputs, behind_stride floats apart */
+    size_t    before_stride, behind_stride;
 };
 
 /* Tokens of one sequence that attend as one piece for each key head. */
@@ -101,6 +113,7 @@ struct plan {
     uint32_t          *position, *token_seq;        /* of each token of the run */
     struct span       *span;
     uint32_t           span_max;
+    struct experts_room experts;
 
     const struct batch *in;         /* the run */
     uint32_t           rows[2], n_span;
@@ -122,6 +135,7 @@ const float *plan_value(const struct plan *pl, const struct operand *o);    /* i
 
 /* compile.c */
 struct operand plan_operand(const struct plan *pl, val v);
+struct step   *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like);     /* appends a copy */
 bool           plan_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
 void           plan_drop(struct plan *pl);
 uint64_t       plan_scratch_bytes(struct backend *b, const struct prog *p, const struct plan_opts *o);

@@ -124,6 +124,14 @@ void run_add(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
                                   row_at(pl, &s->out, r.from), s->out.width);
 }
 
+void run_mul(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        pl->backend->kernels->mul(row_at(pl, &s->in[0], r.from), row_at(pl, &s->in[1], r.from), row_at(pl, &s->out, r.from),
+                                  s->out.width, s->out.width / s->in[1].width);
+}
+
 /* There is one rank: compile refuses others. */
 void run_sum(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {

@@ -1,4 +1,4 @@
-/* rows.c -- what works row by row: norm, rope, glu, act, add, sum, pick. */
+/* rows.c -- what works row by row: norm, rope, glu, act, add, mul, sum, pick. */
 #include "backend/ref/ref.h"
 
 #include "backend/batch.h"
@@ -85,6 +85,15 @@ void ref_add(const struct ref_call *c)
     for (uint32_t r = 0; r < out.rows; r++)
         for (uint32_t i = 0; i < out.width; i++)
             ref_row(out, r)[i] = ref_row(a, r)[i] + ref_row(b, r)[i];
+}
+
+void ref_mul(const struct ref_call *c)
+{
+    struct ref_rows a = ref_in(c, 0), b = ref_in(c, 1), out = ref_out(c);
+    uint32_t        share = a.width / b.width;
+    for (uint32_t r = 0; r < out.rows; r++)
+        for (uint32_t i = 0; i < out.width; i++)
+            ref_row(out, r)[i] = ref_row(a, r)[i] * ref_row(b, r)[i / share];
 }
 
 /* There is one rank: compile refuses others. */
