@@ -24,15 +24,14 @@ static const struct {
 static bool shape_fits(const struct weight *w, unsigned i, const struct tensor *t)
 {
     if (w->in == 1)
-        return t->n_dim == 1 && t->shape[0] == w->part_out[i] &&
-               t->shape[0] % format_info(t->format)->block_values == 0;
+        return t->n_dim == 1 && t->shape[0] == w->part_out[i] && format_info(t->format)->block_values == 1;
     return t->n_dim == 2 && t->shape[0] == w->part_out[i] && t->shape[1] == w->in &&
            t->shape[1] % format_info(t->format)->block_values == 0;
 }
 
 static void shape_text(const struct tensor *t, char *out, size_t room)
 {
-    int n = snprintf(out, room, "%s [", format_info(t->format)->name);
+    int n = snprintf(out, room, "%s [", tensor_kind(t).text);
     for (unsigned i = 0; i < t->n_dim && n > 0 && (size_t)n < room; i++)
         n += snprintf(out + n, room - (size_t)n, "%s%u", i ? ", " : "", t->shape[i]);
     if (n > 0 && (size_t)n < room)

@@ -105,7 +105,7 @@ static bool model_check(const struct backend_type *t, const struct fixture *x)
         ok = safetensors_find(golden, golden_name(i, room), &want) && prompt_check(&l, it.value, &want, &f);
     }
     ok = ok && f.prompts > 0 && f.wrong == 0 && f.delta <= DELTA_MAX;
-    printf("%-4s %-12s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n",
+    printf("%-4s %-16s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n",
            t->name, x->name, f.prompts, f.rows, (double)f.delta, f.ids, f.wrong, f.near, ok ? "ok" : "FAILED");
     safetensors_free(golden);
     file_unmap(&map);
@@ -120,6 +120,10 @@ int main(int argc, char **argv)
     static const struct fixture fixtures[] = {
         {"llama3", "", "llama3"},   {"llama3_gguf", "/model.gguf", "llama3"}, {"qwen2", "", "qwen2"},
         {"qwen3", "", "qwen3"},     {"mistral", "", "mistral"},               {"mistral_swa", "", "mistral_swa"},
+#define MLX(name) {name, "", name}
+        MLX("llama3-2bit"), MLX("llama3-3bit"), MLX("llama3-4bit"), MLX("llama3-4bit-gs32"), MLX("llama3-5bit"),
+        MLX("llama3-6bit"), MLX("llama3-8bit"), MLX("llama3-mxfp4"), MLX("llama3-mxfp8"), MLX("llama3-nvfp4"),
+        MLX("qwen2-4bit"), MLX("qwen3-4bit"), MLX("qwen3-8bit"), MLX("mistral-4bit"),
     };
     unsigned failed = 0, ran = 0;
     for (size_t b = 0; backend_at(b); b++)
