@@ -31,10 +31,6 @@ static bool refuse(const struct decoder *d, json config, struct err *e)
         "attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "logits_scaling", "embedding_multiplier",
         "attention_multiplier", "residual_multiplier", "attention_sinks", "use_qk_norm", "clip_qkv",
     };
-    if (config_says(config, "quantization_config") || config_says(config, "quantization"))
-        return err_set(e, ERR_UNSUPPORTED,
-                       "configuration: quantization_config: quantised checkpoints in Hugging Face form "
-                       "are not supported; take a GGUF file or the unquantised weights");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (config_says(config, keys[i]) && !is_honoured(d, keys[i]))
             return err_set(e, ERR_UNSUPPORTED, "configuration: %s is not supported", keys[i]);

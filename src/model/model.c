@@ -31,15 +31,14 @@ static bool shape_fits(const struct weight *w, unsigned i, const struct tensor *
         return n == w->part_out[i] && format_info(t->format)->block_values == 1;
     }
     if (w->in == 1)
-        return t->n_dim == 1 && t->shape[0] == w->part_out[i] &&
-               t->shape[0] % format_info(t->format)->block_values == 0;
+        return t->n_dim == 1 && t->shape[0] == w->part_out[i] && format_info(t->format)->block_values == 1;
     return t->n_dim == 2 && t->shape[0] == w->part_out[i] && t->shape[1] == w->in &&
            t->shape[1] % format_info(t->format)->block_values == 0;
 }
 
 static void shape_text(const struct tensor *t, char *out, size_t room)
 {
-    int n = snprintf(out, room, "%s [", format_info(t->format)->name);
+    int n = snprintf(out, room, "%s [", tensor_kind(t).text);
     for (unsigned i = 0; i < t->n_dim && n > 0 && (size_t)n < room; i++)
         n += snprintf(out + n, room - (size_t)n, "%s%u", i ? ", " : "", t->shape[i]);
     if (n > 0 && (size_t)n < room)
@@ -51,10 +50,13 @@ static bool take_share(const struct weight *w, struct tensor *t)
 {
     if (t->n_dim < 2 || t->shape[0] != w->n_expert)
         return false;
+    uint64_t rows = 1;
     t->n_dim--;
     memmove(t->shape, t->shape + 1, t->n_dim * sizeof t->shape[0]);
+    for (unsigned i = 0; i + 1 < t->n_dim; i++)
+        rows *= t->shape[i];
+    *t = tensor_from_row(t, rows * w->expert, t->shape[t->n_dim - 1]);
     t->bytes /= w->n_expert;
-    t->data = (const char *)t->data + t->bytes * w->expert;
     t->source_id = hash64(&w->expert, sizeof w->expert, t->source_id);
     return true;
 }

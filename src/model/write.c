@@ -44,84 +44,81 @@ bool write_has(const struct writer *w, const char *name)
 
 /* ---- experts ------------------------------------------------------------------------------------------------------ */
 
-/* A name below e->at, in one of a few rooms that live until the weight has its copy. */
-struct names {
-    char at[4][NAME_ROOM];
-};
-
-static const char *below(const struct moe *e, const char *name, char room[NAME_ROOM])
+/* A name below e->at, in a room that must live until the weight has its copy. */
+static const char *below(const struct moe *e, const char *name, const char *end, char room[NAME_ROOM])
 {
-    snprintf(room, NAME_ROOM, "%s%s", e->at, name);
+    snprintf(room, NAME_ROOM, "%s%s%s", e->at, name, end);
     return room;
 }
 
+/* What a checkpoint calls the experts' matrices, each but for its end. */
 struct form {
-    const char *gate, *up, *down;   /* gate NULL: there is none, or it lies in front of up */
+    const char *gate, *up, *down;   /* gate NULL: there is none, or up is both */
+    const char *weight, *bias;      /* ends of the names */
 };
 
 /* The form of this layer's experts; where none is there the first, whose names the error will have. */
 static const struct form *form_of(const struct writer *w, const struct moe *e)
 {
     static const struct form gated[] = {
-        {".experts.*.gate_proj.weight", ".experts.*.up_proj.weight", ".experts.*.down_proj.weight"},
-        {".switch_mlp.gate_proj.weight", ".switch_mlp.up_proj.weight", ".switch_mlp.down_proj.weight"},
-        {NULL, ".experts.gate_up_proj", ".experts.down_proj"},
+        {".experts.*.gate_proj", ".experts.*.up_proj", ".experts.*.down_proj", ".weight", ".bias"},
+        {".switch_mlp.gate_proj", ".switch_mlp.up_proj", ".switch_mlp.down_proj", ".weight", ".bias"},
+        {".experts.gate_proj", ".experts.up_proj", ".experts.down_proj", ".weight", ".bias"},
+        {NULL, ".experts.gate_up_proj", ".experts.down_proj", "", "_bias"},
+        {0},
     }, plain[] = {
-        {NULL, ".experts.*.up_proj.weight", ".experts.*.down_proj.weight"},
-        {NULL, ".switch_mlp.fc1.weight", ".switch_mlp.fc2.weight"},
-        {NULL, ".experts.up_proj", ".experts.down_proj"},
+        {NULL, ".experts.*.up_proj", ".experts.*.down_proj", ".weight", ".bias"},
+        {NULL, ".switch_mlp.fc1", ".switch_mlp.fc2", ".weight", ".bias"},
+        {NULL, ".experts.up_proj", ".experts.down_proj", "", "_bias"},
+        {0},
     };
     const struct form *forms = e->act == ACT_RELU2 ? plain : gated;
     char               room[NAME_ROOM];
-    for (unsigned i = 0; i < 3; i++)
-        if (write_has(w, below(e, forms[i].up, room)))
-            return &forms[i];
+    for (const struct form *f = forms; f->up; f++)
+        if (write_has(w, below(e, f->up, f->weight, room)))
+            return f;
     return forms;
 }
 
-static wt matrices(const struct writer *w, const struct moe *e, const char *gate, const char *name, struct weight m)
+/* All experts' weights of one or two modules, side by side. */
+static wt experts(const struct writer *w, const struct moe *e, const char *module[2], const char *end, struct weight m)
 {
-    struct names n;
-    uint32_t     out = m.part_out[0];
+    char room[2][NAME_ROOM];
     m.n_expert = e->n;
-    m.part[0] = below(e, gate ? gate : name, n.at[0]);
-    if (gate) {
-        m.part[1] = below(e, name, n.at[1]);
-        m.part_out[0] = m.part_out[1] = out / 2;
-    }
+    for (unsigned i = 0, n = 0; i < 2; i++)
+        if (module[i]) {
+            m.part[n] = below(e, module[i], end, room[i]);
+            m.part_out[n++] = module[0] && module[1] ? m.out / 2 : m.out;
+        }
     return bundle_experts(w->b, w->layer, &m);
-}
-
-static wt biases(const struct writer *w, const struct moe *e, const char *name, uint32_t out)
-{
-    struct names n;
-    const struct weight v = {.part = {below(e, name, n.at[0])}, .part_out = {out}, .in = 1, .n_expert = e->n};
-    return e->biased ? bundle_experts(w->b, w->layer, &v) : (wt){0};
 }
 
 static wt choice_bias(const struct writer *w, const struct moe *e)
 {
-    struct names n;
-    const struct weight v = {.part = {below(e, ".gate.e_score_correction_bias", n.at[0])}, .part_out = {e->n}, .in = 1};
+    char                room[NAME_ROOM];
+    const struct weight v = {.part = {below(e, ".gate", ".e_score_correction_bias", room)}, .part_out = {e->n}, .in = 1};
     return e->choice_bias ? bundle_weight(w->b, w->layer, &v) : (wt){0};
 }
 
 val write_moe(const struct writer *w, val x, const struct moe *e)
 {
-    struct names       n;
+    char               room[2][NAME_ROOM];
     uint32_t           width = x.id ? prog_value(w->p, x)->width : 1, ff = bundle_share(w->b, e->ff);
     uint32_t           up = e->act == ACT_RELU2 ? ff : 2 * ff;
-    const struct form *form = form_of(w, e);
-    const struct part  router[4] = {{below(e, e->biased ? ".router.weight" : ".gate.weight", n.at[0]),
-                                     below(e, ".router.bias", n.at[1]), e->n}};
-    val logits = write_linear(w, x, SPLIT_NONE, router, e->biased);
-    val y = EMIT(w->p, experts, .in = {x, logits},
-                .w = {matrices(w, e, form->gate, form->up, (struct weight){.part_out = {up}, .in = width, .split = SPLIT_OUT}),
-                      matrices(w, e, NULL, form->down, (struct weight){.part_out = {width}, .in = ff, .split = SPLIT_IN}),
-                      biases(w, e, ".experts.gate_up_proj_bias", up), biases(w, e, ".experts.down_proj_bias", width),
-                      choice_bias(w, e)},
-                .experts = {.n = e->n, .k = e->k, .groups = e->groups, .groups_kept = e->groups_kept, .router = e->router,
-                            .normalise = e->normalise, .act = e->act, .pairs = e->pairs, .scaling = e->scaling,
-                            .limit = e->limit});
-    return EMIT(w->p, sum, .in = {y});
+    const struct form *f = form_of(w, e);
+    const char        *first[2] = {f->gate, f->up}, *second[2] = {NULL, f->down};
+    const struct part  router[4] = {{below(e, e->biased ? ".router" : ".gate", ".weight", room[0]),
+                                     below(e, ".router", ".bias", room[1]), e->n}};
+    struct instr       i = {.in = {x, write_linear(w, x, SPLIT_NONE, router, e->biased)},
+                            .experts = {.n = e->n, .k = e->k, .groups = e->groups, .groups_kept = e->groups_kept,
+                                        .router = e->router, .normalise = e->normalise, .act = e->act,
+                                        .pairs = e->pairs && !f->gate, .scaling = e->scaling, .limit = e->limit}};
+    i.w[0] = experts(w, e, first, f->weight, (struct weight){.out = up, .in = width, .split = SPLIT_OUT});
+    i.w[1] = experts(w, e, second, f->weight, (struct weight){.out = width, .in = ff, .split = SPLIT_IN});
+    if (e->biased) {
+        i.w[2] = experts(w, e, first, f->bias, (struct weight){.out = up, .in = 1});
+        i.w[3] = experts(w, e, second, f->bias, (struct weight){.out = width, .in = 1});
+    }
+    i.w[4] = choice_bias(w, e);
+    return EMIT(w->p, sum, .in = {prog_emit(w->p, OP_experts, &i)});
 }

@@ -36,7 +36,8 @@ struct moe {
     const char *at;
     uint32_t    n, k, ff, groups, groups_kept;
     uint8_t     router, act;        /* enum router, enum act; RELU2 has no gate */
-    bool        normalise, pairs;
+    bool        normalise;
+    bool        pairs;              /* where gate and up are one tensor, their rows alternate */
     bool        choice_bias;        /* gate.e_score_correction_bias */
     bool        biased;             /* the router is called so, and it and the experts have biases */
     float       scaling, limit;

@@ -104,7 +104,8 @@ int main(void)
         const char *name;
         bool        reuses;         /* the cache's blocks */
     } models[] = {{"llama3", true},      {"mistral_swa", true}, {"phi3", true},        {"gemma2", true},
-                  {"gemma3_text", true}, {"qwen3_moe", true}, {"glm4_moe", true}};
+                  {"gemma3_text", true}, {"qwen3_moe", true}, {"glm4_moe", true},
+                  {"gpt_oss", true}};
     unsigned failed = 0;
     for (size_t b = 0; backend_at(b); b++)
         for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)

@@ -114,7 +114,7 @@ static bool model_check(const struct backend_type *t, const struct fixture *x)
         ok = safetensors_find(golden, golden_name(i, room), &want) && prompt_check(&l, it.value, delta_max, &want, &f);
     }
     ok = ok && f.prompts > 0 && f.wrong == 0 && f.delta <= delta_max;
-    printf("%-4s %-12s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n",
+    printf("%-4s %-17s %u prompts, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n",
            t->name, x->name, f.prompts, f.rows, (double)f.delta, f.ids, f.wrong, f.near, ok ? "ok" : "FAILED");
     safetensors_free(golden);
     file_unmap(&map);
@@ -132,6 +132,12 @@ int main(int argc, char **argv)
         TINY("llama3", false),    TINY("qwen2", false),  TINY("qwen3", false),       TINY("mistral", false),
         TINY("mistral_swa", false), TINY("phi3", false), TINY("gemma2", false),      TINY("gemma3_text", false),
         TINY("qwen3_moe", true),  TINY("glm4_moe", true),
+        TINY("llama3-2bit", false), TINY("llama3-3bit", false), TINY("llama3-4bit", false), TINY("llama3-4bit-gs32", false),
+        TINY("llama3-5bit", false), TINY("llama3-6bit", false), TINY("llama3-8bit", false), TINY("llama3-mxfp4", false),
+        TINY("llama3-mxfp8", false), TINY("llama3-nvfp4", false), TINY("qwen2-4bit", false), TINY("qwen3-4bit", false),
+        TINY("qwen3-8bit", false), TINY("mistral-4bit", false), TINY("gemma2-4bit", false),
+        TINY("gemma3_text-4bit", false), TINY("qwen3_moe-4bit", true), TINY("qwen3_moe-8bit", true), TINY("glm4_moe-4bit", true),
+        TINY("gpt_oss", true), TINY("gpt_oss-4bit", true), TINY("gpt_oss-8bit", true),
     };
     unsigned failed = 0, ran = 0;
     for (size_t b = 0; backend_at(b); b++)

@@ -32,7 +32,7 @@ static bool is_fast(const struct plan *pl, const struct instr *i)
     if (i->op != OP_linear || pl->backend->precision != PRECISION_FAST)
         return false;
     for (uint32_t k = 0; k < m->n_part; k++)
-        if (!panel_layout(m->part[k].format))
+        if (!pl->backend->kernels->fast[m->part[k].format])
             return false;
     return true;
 }

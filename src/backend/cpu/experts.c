@@ -343,6 +343,7 @@ static void run_products(struct plan *pl, const struct step *s, uint32_t i, unsi
             .panel_bytes = p->panel_bytes,
             .n_panel = p->n_panel - panel < each ? p->n_panel - panel : each,
             .n_out = p->rows - panel * PANEL_ROWS,
+            .scales = p->scales,
             .in = w->in,
             .n_row = to - from < ROW_BLOCK ? to - from : ROW_BLOCK,
             .act = before(pl, from),
@@ -364,7 +365,7 @@ static bool alike(const struct packed *w, uint32_t n)
         if (w[e].n_part != w->n_part)
             return false;
         for (uint32_t k = 0; k < w->n_part; k++)
-            if (w[e].part[k].format != w->part[k].format || w[e].part[k].n_panel != w->part[k].n_panel)
+            if (w[e].part[k].format != w->part[k].format || w[e].part[k].panel_bytes != w->part[k].panel_bytes)
                 return false;
     }
     return true;
@@ -373,7 +374,7 @@ static bool alike(const struct packed *w, uint32_t n)
 static bool is_fast(const struct plan *pl, const struct packed *w)
 {
     for (uint32_t k = 0; k < w->n_part; k++)
-        if (!panel_layout(w->part[k].format))
+        if (!pl->backend->kernels->fast[w->part[k].format])
             return false;
     return pl->backend->precision == PRECISION_FAST;
 }

@@ -19,6 +19,7 @@ struct act_group {
 struct linear_job {
     const uint8_t *panel;
     size_t         panel_bytes;
+    struct panel_scales scales;
     uint32_t       n_panel, n_out;      /* n_out: columns that are there; the last panel may have fewer than 16 */
     uint32_t       in, n_row;
     const void    *act;                 /* struct act_group[in / 32] or float[in], act_stride bytes apart */
@@ -98,7 +99,7 @@ static inline size_t scan_state(uint32_t head_dim, uint32_t state_dim)
 
 struct kernels {
     const char *isa;
-    linear_fn   fast[FORMAT_COUNT];     /* int8 activations; NULL where the format is not quantised */
+    linear_fn   fast[FORMAT_COUNT];     /* by the panels' format: int8 activations; NULL where it has no int8 products */
     linear_fn   exact[FORMAT_COUNT];    /* f32 activations */
     void (*quantise)(const float *x, uint32_t n, struct act_group *out);        /* n: whole groups */
     void (*norm)(const float *x, const float *w, float *out, uint32_t n, float eps, float one);

@@ -221,6 +221,7 @@ void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned work
     struct linear_job j = {
         .panel = p->p + panel * p->panel_bytes,
         .panel_bytes = p->panel_bytes,
+        .scales = p->scales,
         .n_panel = p->n_panel - panel < each ? p->n_panel - panel : each,
         .n_out = p->rows - panel * PANEL_ROWS,
         .in = s->w->in,

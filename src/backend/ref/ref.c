@@ -299,8 +299,7 @@ float *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t row)
     size_t                i = 0;
     for (; row >= w->part_out[i]; i++)
         row -= w->part_out[i];
-    const struct tensor *t = &a->part[i];
-    ref_decode(t->format, (const char *)t->data + format_bytes(t->format, w->in) * row, w->in, c->plan->scratch[k]);
+    ref_decode_row(&a->part[i], row, w->in, c->plan->scratch[k]);
     return c->plan->scratch[k];
 }
 

@@ -7,8 +7,11 @@
 
 #include "backend/backend.h"
 
-/* n numbers (whole blocks) of a format, as floats. */
+/* n numbers (whole blocks) of a format with its scales inside, as floats. */
 void ref_decode(enum format f, const void *from, size_t n, float *out);
+
+/* A row of t, `in` numbers long, of any format. */
+void ref_decode_row(const struct tensor *t, uint64_t row, uint32_t in, float *out);
 
 /* A value or a view of one: row r begins at p + r * stride. */
 struct ref_rows {
