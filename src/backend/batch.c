@@ -6,8 +6,22 @@ uint32_t batch_reach(const struct batch *in, uint32_t s)
     return in->reach ? in->reach[s] : in->past[s] + (in->start[s + 1] - in->start[s]);
 }
 
-void batch_check(const struct batch *in, const struct plan_opts *o, bool has_state, uint32_t n_block)
+/* No two sequences in one slot. */
+static void slots_check(const struct batch *in, const struct plan_opts *o)
 {
+    CHECK(in->slot || in->n_seq == 0);
+    for (uint32_t s = 0; s < in->n_seq; s++) {
+        CHECK(in->slot[s] < o->seq_max);
+        for (uint32_t k = 0; k < s; k++)
+            CHECK(in->slot[k] != in->slot[s]);
+    }
+}
+
+void batch_check(const struct batch *in, const struct plan_opts *o, const struct bundle *m, uint32_t n_block)
+{
+    bool has_state = bundle_has_state(m, STATE_TOKEN);
+    if (bundle_has_state(m, STATE_SEQUENCE))
+        slots_check(in, o);
     CHECK(in->n_token <= o->token_max && in->n_seq <= o->seq_max && in->n_pick <= o->pick_max);
     CHECK(in->n_seq == 0 ? in->n_token == 0 : in->start[0] == 0 && in->start[in->n_seq] == in->n_token);
     for (uint32_t s = 0; s < in->n_seq; s++) {

@@ -41,6 +41,7 @@ static void put_back(struct engine *g, struct seq *s)
     g->n_run--;
     memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
     seq_release(s, &g->kv);
+    g->slot_taken[s->slot] = false;
     s->running = false;
     s->put_back = true;
     turns_put_back(&g->turns, s);
@@ -111,6 +112,9 @@ static void take(struct engine *g, struct seq *s)
     turns_take(&g->turns, s);
     g->run[g->n_run++] = s;
     s->running = true;
+    for (s->slot = 0; g->slot_taken[s->slot];)
+        s->slot++;
+    g->slot_taken[s->slot] = true;
     match(g, s);
     match_part(g, s);
     if (s->put_back)

@@ -42,7 +42,7 @@ struct seq {
     uint32_t         *seen_at, seen_mask;
 
     uint32_t  n_run, n_done, n_ahead, ahead_row;
-    uint32_t *block, n_block;
+    uint32_t *block, n_block, slot;     /* slot: of what it remembers as a whole, while it runs */
     struct sha256 *key, root;       /* of the full blocks of known tokens; n_key 0 for ever when nothing is cached */
     uint32_t  n_key, n_public;      /* keys computed; leading blocks that were offered to the cache */
     bool      cached;

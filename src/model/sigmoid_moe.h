@@ -11,6 +11,9 @@ struct sigmoid_moe {
     uint32_t   shared_ff;           /* columns of all shared networks together; 0: there is none */
 };
 
+/* How they are chosen: n, k, ff, groups and scaling. */
+MUST_USE bool sigmoid_router_read(struct moe *e, json config, struct err *err);
+
 /* Reads them and has d point to x, which must live as long. */
 MUST_USE bool sigmoid_moe_read(struct decoder *d, const struct model *m, struct sigmoid_moe *x, struct err *e);
 

@@ -124,8 +124,10 @@ static float *feed_run(const struct feed *f, const struct rig *r, bool picked, s
     float    *out = mem_array((size_t)f->n_token * f->width, sizeof *out);
     int32_t  *token = mem_array(f->n_token, sizeof *token);
     uint32_t *pick = mem_array(f->n_token, sizeof *pick), *block = mem_array(f->n_block, sizeof *block);
+    static const uint32_t slot[OP_CASE_SEQS] = {3, 0, 7, 1, 6, 2, 5, 4};
     uint32_t  start[OP_CASE_SEQS + 1], done[OP_CASE_SEQS] = {0};
     struct batch in = {.n_seq = f->n_seq, .token = token, .start = start, .past = done, .block = block, .reach = f->c->seq,
+                       .slot = slot,
                        .block_max = f->block_max, .pick = pick};
     struct err e;
     bool       ok = true;

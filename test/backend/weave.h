@@ -92,7 +92,7 @@ static inline bool weave_step(struct weave_run *w, const uint32_t seq[], const u
     uint32_t *pick = mem_array(most, sizeof *pick), start[WEAVE_SEQS + 1] = {0}, past[WEAVE_SEQS];
     uint32_t  block[WEAVE_SEQS][WEAVE_BLOCK_MAX];
     uint32_t  reach[WEAVE_SEQS];
-    struct batch in = {.n_seq = n_seq, .token = token, .start = start, .past = past, .reach = reach, .block = block[0],
+    struct batch in = {.slot = seq, .n_seq = n_seq, .token = token, .start = start, .past = past, .reach = reach, .block = block[0],
                        .block_max = WEAVE_BLOCK_MAX, .pick = pick};
     for (uint32_t i = 0; i < n_seq; i++) {
         memcpy(block[i], w->block[seq[i]], sizeof block[i]);

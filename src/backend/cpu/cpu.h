@@ -11,8 +11,10 @@
 #include "backend/cpu/team.h"
 
 struct states {
-    uint8_t *p;                     /* of one layer: n_block blocks */
+    uint8_t *p;                     /* of one layer: n blocks, or for states of whole sequences n slots */
     size_t   bytes, block_bytes;
+    uint32_t n;
+    bool     slots;
 };
 
 struct backend {
@@ -35,6 +37,12 @@ static inline size_t state_block_bytes(uint32_t width, uint32_t block_tokens, en
 {
     size_t each = precision == PRECISION_FAST ? 2 : 4;
     return ((size_t)round16(block_tokens) + block_tokens) * (width / 2) * each;
+}
+
+/* Bytes of one block, or of one slot. */
+static inline size_t state_bytes(const struct state *s, uint32_t block_tokens, enum precision precision)
+{
+    return s->kind == STATE_SEQUENCE ? s->width * sizeof(float) : state_block_bytes(s->width, block_tokens, precision);
 }
 
 /* A value as a step reads or writes it: rows of floats, or of int8 groups in the same place and at the same distance. */
@@ -123,6 +131,8 @@ struct plan {
 uint32_t pieces_of_rows(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_linear(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_attend(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_conv(const struct plan *pl, const struct step *s);       /* recur.c */
+uint32_t pieces_of_scan(const struct plan *pl, const struct step *s);
 void     run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);

@@ -83,7 +83,7 @@ struct conv_job {
     bool         silu;
 };
 
-/* One head of one sequence's rows.  State: for every 16 columns of x [state_dim][16]. */
+/* One head of one sequence's rows.  State: for every 16 columns of x, or those left, [state_dim][columns]. */
 struct scan_job {
     uint32_t     n_row, head_dim, state_dim;
     const float *x, *b, *c, *step, *decay;  /* step, decay: [n_row] */
@@ -91,11 +91,6 @@ struct scan_job {
     size_t       stride, out_stride;
     float        skip;
 };
-
-static inline size_t scan_state(uint32_t head_dim, uint32_t state_dim)
-{
-    return (size_t)round16(head_dim) * state_dim;
-}
 
 struct kernels {
     const char *isa;

@@ -92,7 +92,7 @@ void run_norm(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
         const float *x = row_at(pl, &s->in[0], r.from);
         float       *out = row_begin(pl, s, r.from, worker);
         for (uint32_t g = 0; g < s->out.width; g += group)
-            pl->backend->kernels->norm(x + g, w, out + g, group, s->instr->norm.eps, (float)s->instr->norm.one);
+            pl->backend->kernels->norm(x + g, w + (s->w->out > group ? g : 0), out + g, group, s->instr->norm.eps, (float)s->instr->norm.one);
         row_done(pl, s, r.from, out);
     }
 }
@@ -306,7 +306,7 @@ static void work_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
 
 bool plan_run(struct plan *pl, const struct batch *in)
 {
-    batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
+    batch_check(in, &pl->opts, prog_bundle(pl->prog), pl->backend->n_block);
     pl->in = in;
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;

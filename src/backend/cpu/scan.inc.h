@@ -37,21 +37,20 @@ static void conv_run(const struct conv_job *j)
         conv_lanes(j, i, j->to - i < 16 ? j->to - i : 16);
 }
 
-/* One token of 16 columns of x: state[s] = decay state[s] + (step x) B[s]; the sum of C[s] state[s], even and odd s apart. */
-LANE vf scan_lanes(const struct scan_job *j, float *state, const float *b, const float *c, float decay, vf x)
+/* One token of n columns of x (16, or all that are left): state[s] = decay state[s] + (step x) B[s]; the sum of C[s] state[s],
+ * even and odd s apart. */
+TILE vf scan_token(const struct scan_job *j, float *state, const float *b, const float *c, float decay, vf x, const unsigned n)
 {
     vf       sum[2] = {vf_set(0), vf_set(0)};
     uint32_t s = 0;
-    for (; s + 2 <= j->state_dim; s += 2)
-        UNROLL for (unsigned i = 0; i < 2; i++) {
-            vf now = vf_mad(vf_set(b[s + i]), x, vf_mul(vf_load(state + (s + i) * 16), vf_set(decay)));
-            vf_store(state + (s + i) * 16, now);
-            sum[i] = vf_mad(vf_set(c[s + i]), now, sum[i]);
-        }
-    if (s < j->state_dim) {
-        vf now = vf_mad(vf_set(b[s]), x, vf_mul(vf_load(state + s * 16), vf_set(decay)));
-        vf_store(state + s * 16, now);
-        sum[0] = vf_mad(vf_set(c[s]), now, sum[0]);
+    for (; s < j->state_dim; s++) {
+        float *at = state + (size_t)s * n;
+        vf     now = vf_mad(vf_set(b[s]), x, vf_mul(n == 16 ? vf_load(at) : vf_load_n(at, n), vf_set(decay)));
+        if (n == 16)
+            vf_store(at, now);
+        else
+            vf_store_n(at, now, n);
+        sum[s % 2] = vf_mad(vf_set(c[s]), now, sum[s % 2]);
     }
     return vf_add(sum[0], sum[1]);
 }
@@ -62,8 +61,10 @@ static void scan_run(const struct scan_job *j)
         for (uint32_t at = 0; at < j->head_dim; at += 16) {
             unsigned     n = j->head_dim - at < 16 ? j->head_dim - at : 16;
             const float *b = j->b + r * j->stride, *c = j->c + r * j->stride;
-            vf           x = vf_load_n(j->x + r * j->stride + at, n);
-            vf y = scan_lanes(j, j->state + (size_t)at * j->state_dim, b, c, j->decay[r], vf_mul(x, vf_set(j->step[r])));
+            float       *state = j->state + (size_t)at * j->state_dim;
+            vf           x = vf_load_n(j->x + r * j->stride + at, n), in = vf_mul(x, vf_set(j->step[r]));
+            vf           y = n == 16 ? scan_token(j, state, b, c, j->decay[r], in, 16)
+                                     : scan_token(j, state, b, c, j->decay[r], in, n);
             vf_store_n(j->out + r * j->out_stride + at, vf_mad(vf_set(j->skip), x, y), n);
         }
 }

@@ -18,6 +18,7 @@ struct adopted {
 struct states {
     float *p;
     size_t bytes;
+    bool   slots;                   /* a record a sequence, not a token */
 };
 
 struct backend {
@@ -103,6 +104,14 @@ static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, con
     return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8 : part[0] + part[1] + all;
 }
 
+static void add_cost(struct cost *out, const struct state *s, const struct plan_opts *o)
+{
+    if (s->kind == STATE_SEQUENCE)
+        out->slot_bytes += s->width * sizeof(float);
+    else
+        out->block_bytes += (uint64_t)s->width * o->block_tokens * sizeof(float);
+}
+
 static bool ref_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out,
                      struct err *e)
 {
@@ -114,8 +123,7 @@ static bool ref_size(struct backend *b, const struct prog *p, const struct plan_
     *out = (struct cost){.scratch_bytes = plan_floats(p, o, &s, part) * sizeof(float)};
     storage_drop(&s);
     for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
-        out->block_bytes += (uint64_t)bundle_state_at(prog_bundle(p), (st){(uint16_t)i})->width * o->block_tokens
-                            * sizeof(float);
+        add_cost(out, bundle_state_at(prog_bundle(p), (st){(uint16_t)i}), o);
     return true;
 }
 
@@ -125,8 +133,11 @@ static bool ref_reserve(struct backend *b, const struct bundle *m, const struct 
     size_t         n_state = bundle_n_states(m);
     struct states *state = mem_array(n_state, sizeof *state);
     for (size_t i = 0; i < n_state; i++) {
-        size_t each = sizeof(float) * bundle_state_at(m, (st){(uint16_t)(i + 1)})->width, bytes;
-        if (!__builtin_mul_overflow(each, (size_t)n * o->block_tokens, &bytes) &&
+        const struct state *s = bundle_state_at(m, (st){(uint16_t)(i + 1)});
+        size_t each = sizeof(float) * s->width, bytes;
+        size_t records = s->kind == STATE_SEQUENCE ? o->seq_max : (size_t)n * o->block_tokens;
+        state[i].slots = s->kind == STATE_SEQUENCE;
+        if (!__builtin_mul_overflow(each, records, &bytes) &&
             (state[i].p = mem_try(bytes)) != NULL) {
             state[i].bytes = bytes;
             continue;
@@ -149,7 +160,8 @@ static void ref_copy(struct backend *b, uint32_t from, uint32_t to)
     for (size_t i = 0; i < b->n_state; i++) {
         size_t   block = b->state[i].bytes / b->n_block;
         uint8_t *p = (uint8_t *)b->state[i].p;
-        memcpy(p + to * block, p + from * block, block);
+        if (!b->state[i].slots)
+            memcpy(p + to * block, p + from * block, block);
     }
 }
 
@@ -202,7 +214,7 @@ static bool ref_run(struct plan *pl, const struct batch *in, struct err *e)
 #undef OP
     };
     (void)e;
-    batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
+    batch_check(in, &pl->opts, prog_bundle(pl->prog), pl->backend->n_block);
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;
     for (size_t i = 0; i < prog_len(pl->prog); i++) {
@@ -267,6 +279,16 @@ float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t po
     size_t width = bundle_state_at(prog_bundle(c->plan->prog), c->instr->s)->width;
     size_t at = (size_t)s->block[pos / b->block_tokens] * b->block_tokens + pos % b->block_tokens;
     return b->state[c->instr->s.id - 1].p + at * width;
+}
+
+float *ref_memory(const struct ref_call *c, uint32_t s)
+{
+    const struct backend *b = c->plan->backend;
+    size_t                width = bundle_state_at(prog_bundle(c->plan->prog), c->instr->s)->width;
+    float                *p = b->state[c->instr->s.id - 1].p + c->batch->slot[s] * width;
+    if (c->batch->past[s] == 0)
+        memset(p, 0, width * sizeof *p);
+    return p;
 }
 
 float *ref_scores(const struct ref_call *c)

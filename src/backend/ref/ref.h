@@ -47,6 +47,9 @@ float           ref_activate(uint8_t act, float x, float limit);
 /* The record of the sequence's token at pos in the instruction's state. */
 float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t pos);
 
+/* What sequence s of the batch remembers as a whole; zeroes where it begins. */
+float *ref_memory(const struct ref_call *c, uint32_t s);
+
 static inline float *ref_row(struct ref_rows m, uint32_t r)
 {
     return m.p + r * m.stride;

@@ -11,13 +11,14 @@ void ref_norm(const struct ref_call *c)
     struct ref_rows in = ref_in(c, 0), out = ref_out(c);
     uint32_t        group = c->instr->norm.group ? c->instr->norm.group : in.width;
     const float    *w = ref_vector(c, 0);
+    bool            whole = ref_weight_out(c, 0) == in.width;
     for (uint32_t r = 0; r < out.rows; r++)
         for (uint32_t g = 0; g < in.width; g += group) {
             const float *x = ref_row(in, r) + g;
             double       squares = ref_dot(x, x, group) / group;
             float        by = (float)(1 / sqrt(squares + (double)c->instr->norm.eps));
             for (uint32_t i = 0; i < group; i++)
-                ref_row(out, r)[g + i] = x[i] * by * (w[i] + (float)c->instr->norm.one);
+                ref_row(out, r)[g + i] = x[i] * by * (w[whole ? g + i : i] + (float)c->instr->norm.one);
         }
 }
 
