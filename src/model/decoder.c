@@ -213,11 +213,11 @@ static val layer(const struct inside *x, val row)
 {
     const struct writer *w = &x->w;
     bool                 after = x->d->norm_after;
-    val a = attention(x, write_norm(w, row, LAYER "input_layernorm.weight", 0));
+    val h = write_norm(w, row, LAYER "input_layernorm.weight", 0), a = x->d->attention ? x->d->attention(x->d, w, h) : attention(x, h);
     if (after)
         a = write_norm(w, a, LAYER "post_attention_layernorm.weight", 0);
     row = EMIT(w->p, add, .in = {row, a});
-    val h = write_norm(w, row, after ? LAYER "pre_feedforward_layernorm.weight" : LAYER "post_attention_layernorm.weight", 0);
+    h = write_norm(w, row, after ? LAYER "pre_feedforward_layernorm.weight" : LAYER "post_attention_layernorm.weight", 0);
     val f = feed_forward(x, h);
     if (after)
         f = write_norm(w, f, LAYER "post_feedforward_layernorm.weight", 0);

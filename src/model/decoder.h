@@ -20,10 +20,11 @@ struct decoder {
 
     /* Set by the model file. */
     bool     sinks;                 /* attention has them */
+    val    (*attention)(const struct decoder *d, const struct writer *w, val h);     /* the model file's own; NULL: as all */
     const struct moe *moe;          /* of the layers that moe_layer() tells; NULL: all have one feed-forward network */
     bool   (*moe_layer)(const struct decoder *d, uint32_t layer);
     val    (*moe_write)(const struct decoder *d, const struct writer *w, val h);     /* NULL: write_moe() is all there is */
-    const void *more;               /* the model file's own, for these two */
+    const void *more, *own;         /* the model file's own: for these two, for attention() */
     bool     fused;                 /* q, k and v are one tensor of the checkpoint, gate and up another */
     bool     norm_one;              /* norms' weights count from 1 */
     bool     norm_after;            /* attention and feed-forward are normalised behind, too, before they are added */

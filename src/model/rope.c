@@ -224,7 +224,7 @@ static bool rope_columns(struct rope *r, const struct rope_ask *ask, struct err 
     if (ask->partial && (!config_number(r->config, "partial_rotary_factor", 0, 1, &part, e) ||
                          !config_number(r->scaling, "partial_rotary_factor", 0, 1, &part, e)))
         return false;
-    r->dim = (uint32_t)(ask->head_dim * part);
+    r->dim = ask->turned ? ask->turned : (uint32_t)(ask->head_dim * part);
     return (r->dim > 0 && r->dim % 2 == 0) ||
            err_set(e, ERR_CORRUPT, "configuration: head_dim %u is odd, or the part of it that is turned", ask->head_dim);
 }

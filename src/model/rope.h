@@ -17,6 +17,7 @@ struct rope_freqs {
 
 struct rope_ask {
     uint32_t    head_dim;
+    uint32_t    turned;             /* columns of a head that are turned, whatever the configuration has; 0: as it has */
     bool        partial;            /* partial_rotary_factor is honoured */
     const char *kind;               /* of layer, where rope_parameters has one set for each kind; NULL: any */
     const char *base;               /* NULL, or the key of a base that holds, without any scaling, where there is no such set */

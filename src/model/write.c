@@ -2,6 +2,7 @@
 #include "model/write.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { NAME_ROOM = 256 };
 
@@ -31,6 +32,13 @@ val write_down(const struct writer *w, val x, struct part one, bool biased)
 {
     const struct part part[4] = {one};
     return EMIT(w->p, sum, .in = {write_linear(w, x, SPLIT_IN, part, biased)});
+}
+
+val write_order(const struct writer *w, val a, val b, float *list, uint32_t n)
+{
+    val out = EMIT(w->p, order, .in = {a, b}, .w = {bundle_const(w->b, list, n)});
+    free(list);
+    return out;
 }
 
 bool write_has(const struct writer *w, const char *name)

@@ -44,6 +44,9 @@ struct moe {
 };
 val write_moe(const struct writer *w, val x, const struct moe *e);
 
+/* Columns of a and b side by side, in the order of a list that is to be freed here. */
+val write_order(const struct writer *w, val a, val b, float *list, uint32_t n);
+
 /* Whether the checkpoint has the tensor, '#' in its name standing for the layer, '*' for the first expert. */
 bool write_has(const struct writer *w, const char *name);
 

@@ -47,7 +47,7 @@ static wt weight(struct bundle *b, const struct op_case *c, unsigned k, enum spl
     if (!w.in) {
         CHECK(w.part_out[0] <= 256);
         for (uint32_t i = 0; i < w.part_out[0]; i++)
-            numbers[i] = powf(10000, -(float)(i + k) / (float)w.part_out[0]);
+            numbers[i] = c->list ? (float)(i * 7919 % (c->in[0] + c->in[1])) : powf(10000, -(float)(i + k) / (float)w.part_out[0]);
         return bundle_const(b, numbers, w.part_out[0]);
     }
     for (unsigned i = 0; i < 4; i++)

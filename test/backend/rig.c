@@ -108,7 +108,7 @@ char *rig_tensor(enum format f, uint32_t rows, uint32_t in, uint64_t seed, bool 
     static const enum format  as[] = {FORMAT_BF16, FORMAT_F16, FORMAT_F32};
     const struct format_info *info = format_info(f);
     size_t                    n = (size_t)rows * in;
-    uint64_t                  choice = seed;
+    uint64_t                  choice = seed >> 32;
     *out = (struct tensor){.bytes = format_bytes(f, n), .shape = {rows, in}, .format = f, .n_dim = in == 1 ? 1 : 2,
                            .source_id = seed};
     size_t codes = out->bytes, n_scale = 0, each = 1;
@@ -138,6 +138,18 @@ char *rig_tensor(enum format f, uint32_t rows, uint32_t in, uint64_t seed, bool 
     return memory;
 }
 
+/* Experts differ in their numbers, but are quantised alike: what the upper half of a seed decides. */
+static uint64_t seed_of(const struct weight *w, unsigned part, uint64_t seed)
+{
+    char          name[256];
+    struct weight first = *w;
+    first.expert = 0;
+    weight_name(w, part, name, sizeof name);
+    uint64_t own = hash64(name, strlen(name), seed);
+    weight_name(&first, part, name, sizeof name);
+    return (hash64(name, strlen(name), seed) & ~(uint64_t)UINT32_MAX) | (own & UINT32_MAX);
+}
+
 /* The parts of weight w, of random numbers that depend on their names and the seed. */
 static struct parts make_parts(struct rig *r, const struct weight *w, const struct rig_opts *o)
 {
@@ -148,7 +160,7 @@ static struct parts make_parts(struct rig *r, const struct weight *w, const stru
         bool single = format_info(o->format)->block_values == 1;
         enum format f = strncmp(name, "in.", 3) == 0 || (w->in == 1 && !single) ? FORMAT_F32 : o->format;
         r->data = mem_grow(r->data, r->n_data + 1, sizeof *r->data);
-        r->data[r->n_data++] = rig_tensor(f, w->part_out[p.n], w->in, hash64(name, strlen(name), o->seed), o->blank,
+        r->data[r->n_data++] = rig_tensor(f, w->part_out[p.n], w->in, seed_of(w, (unsigned)p.n, o->seed), o->blank,
                                           &p.part[p.n]);
     }
     return p;

@@ -105,7 +105,8 @@ int main(void)
         bool        reuses;         /* the cache's blocks */
     } models[] = {{"llama3", true},      {"mistral_swa", true}, {"phi3", true},        {"gemma2", true},
                   {"gemma3_text", true}, {"qwen3_moe", true}, {"glm4_moe", true},
-                  {"gpt_oss", true},     {"nemotron_h", false}, {"nemotron_h_moe", false}};
+                  {"gpt_oss", true},     {"nemotron_h", false}, {"nemotron_h_moe", false},
+                  {"qwen3_next", false}, {"deepseek_v3", true}};
     unsigned failed = 0;
     for (size_t b = 0; backend_at(b); b++)
         for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)

@@ -144,9 +144,10 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
         add_attend(pl, &s);
     else if (in->op == OP_experts)
         return experts_add(pl, &s, pl->name[i], e);
-    else if (in->op == OP_conv || in->op == OP_scan) {
+    else if (in->op == OP_conv || in->op == OP_scan || in->op == OP_delta) {
+        pieces_fn pieces = in->op == OP_conv ? pieces_of_conv : in->op == OP_scan ? pieces_of_scan : pieces_of_delta;
         s.state = &pl->backend->state[in->s.id - 1];
-        plan_step(pl, in->op == OP_conv ? pieces_of_conv : pieces_of_scan, run[in->op], &s);
+        plan_step(pl, pieces, run[in->op], &s);
     }
     else {
         if (in->op == OP_rope) {
@@ -194,7 +195,7 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         else if (in->op == OP_attend)
             longest(&z.scratch_floats, attend_scratch(o->block_tokens) + SPAN_TOKENS * in->attend.head_dim * width
                                            / prog_value(p, in->in[1])->width);
-        else if (in->op == OP_scan)
+        else if (in->op == OP_scan || in->op == OP_delta)
             longest(&z.scratch_floats, 2 * tokens);
         else if (in->op == OP_experts)
             longest(&z.scratch_floats, bundle_weight_at(prog_bundle(p), in->w[0])->out);

@@ -133,6 +133,7 @@ uint32_t pieces_of_linear(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_attend(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_conv(const struct plan *pl, const struct step *s);       /* recur.c */
 uint32_t pieces_of_scan(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_delta(const struct plan *pl, const struct step *s);
 void     run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);

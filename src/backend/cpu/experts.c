@@ -193,7 +193,7 @@ static uint32_t one_piece(const struct plan *pl, const struct step *s)
 }
 
 /* Slots in the order of experts, of one expert in that of the rows. */
-static void run_order(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+static void run_sort(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     (void)i;
     (void)worker;
@@ -328,14 +328,14 @@ static void run_products(struct plan *pl, const struct step *s, uint32_t i, unsi
 {
     (void)worker;
     const struct experts_room *x = &pl->experts;
-    uint32_t rows = rows_each(pl, s), cuts = cuts_of(s->product, rows), e = x->active[i / cuts], at = i % cuts;
+    uint32_t rows = rows_each(pl, s), cuts = cuts_of(s->product, rows), e = x->active[i / cuts], at = i % cuts, k = 0;
     const struct packed *w = s->product + e;
-    const struct panels *p = w->part;
-    while (at >= parts(p->n_panel, panels_each(p, w->in, rows))) {
-        at -= parts(p->n_panel, panels_each(p, w->in, rows));
-        p++;
+    while (at >= parts(w->part[k].n_panel, panels_each(&s->product->part[k], w->in, rows))) {
+        at -= parts(w->part[k].n_panel, panels_each(&s->product->part[k], w->in, rows));
+        k++;
     }
-    uint32_t    each = panels_each(p, w->in, rows), panel = at * each, column = p->at + panel * PANEL_ROWS;
+    const struct panels *p = &w->part[k];
+    uint32_t     each = panels_each(&s->product->part[k], w->in, rows), panel = at * each, column = p->at + panel * PANEL_ROWS;
     const float *bias = s->product_bias ? vector_of(s->product_bias + e) + column : NULL;
     for (uint32_t from = x->first[e], to = x->first[e + 1]; from < to; from += ROW_BLOCK) {
         struct linear_job j = {
@@ -358,25 +358,25 @@ static void run_products(struct plan *pl, const struct step *s, uint32_t i, unsi
 
 /* ---- compiling ---------------------------------------------------------------------------------------------------- */
 
-/* All experts' matrices lie as the first one's does. */
-static bool alike(const struct packed *w, uint32_t n)
-{
-    for (uint32_t e = 1; e < n; e++) {
-        if (w[e].n_part != w->n_part)
-            return false;
-        for (uint32_t k = 0; k < w->n_part; k++)
-            if (w[e].part[k].format != w->part[k].format || w[e].part[k].panel_bytes != w->part[k].panel_bytes)
-                return false;
-    }
-    return true;
-}
-
 static bool is_fast(const struct plan *pl, const struct packed *w)
 {
     for (uint32_t k = 0; k < w->n_part; k++)
         if (!pl->backend->kernels->fast[w->part[k].format])
             return false;
     return pl->backend->precision == PRECISION_FAST;
+}
+
+/* All experts' matrices can be cut as the first one's is, and take the same inputs. */
+static bool alike(const struct plan *pl, const struct packed *w, uint32_t n)
+{
+    for (uint32_t e = 1; e < n; e++) {
+        if (w[e].n_part != w->n_part || is_fast(pl, &w[e]) != is_fast(pl, w))
+            return false;
+        for (uint32_t k = 0; k < w->n_part; k++)
+            if (w[e].part[k].n_panel != w->part[k].n_panel)
+                return false;
+    }
+    return true;
 }
 
 static void add_products(struct plan *pl, struct step *s, const struct packed *w, const struct packed *bias, bool fast)
@@ -390,11 +390,11 @@ static void add_products(struct plan *pl, struct step *s, const struct packed *w
 bool experts_add(struct plan *pl, struct step *s, char name[40], struct err *e)
 {
     uint32_t n = s->instr->experts.n;
-    if (!alike(s->w, n) || !alike(s->bias, n))
+    if (!alike(pl, s->w, n) || !alike(pl, s->bias, n))
         return err_set(e, ERR_UNSUPPORTED, "experts whose weights have different formats");
     bool up = is_fast(pl, s->w), down = is_fast(pl, s->bias);
     plan_step(pl, pieces_of_rows, run_experts, s);
-    plan_step(pl, one_piece, run_order, s);
+    plan_step(pl, one_piece, run_sort, s);
     s->from_acts = up;
     plan_step(pl, pieces_of_slots, run_gather, s);
     add_products(pl, s, s->w, s->more[0], up);

@@ -92,6 +92,16 @@ struct scan_job {
     float        skip;
 };
 
+enum { DELTA_KEY_MAX = 1024 };
+
+/* The same.  State: for every 16 columns of v, or those left, [key_dim][columns]. */
+struct delta_job {
+    uint32_t     n_row, key_dim, value_dim;
+    const float *q, *k, *v, *decay, *beta;  /* decay, beta: [n_row] */
+    float       *out, *state;
+    size_t       stride, out_stride;
+};
+
 struct kernels {
     const char *isa;
     linear_fn   fast[FORMAT_COUNT];     /* by the panels' format: int8 activations; NULL where it has no int8 products */
@@ -110,6 +120,7 @@ struct kernels {
     void (*attend)(const struct attend_job *j);
     void (*conv)(const struct conv_job *j);
     void (*scan)(const struct scan_job *j);
+    void (*delta)(const struct delta_job *j);
 };
 
 extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kernels_neon, kernels_i8mm;

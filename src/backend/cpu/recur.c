@@ -107,3 +107,40 @@ void run_scan(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
         memset(j.state, 0, (size_t)j.head_dim * j.state_dim * sizeof *j.state);
     pl->backend->kernels->scan(&j);
 }
+
+uint32_t pieces_of_delta(const struct plan *pl, const struct step *s)
+{
+    return pl->in->n_seq * s->instr->delta.heads;
+}
+
+void run_delta(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    const struct instr *in = s->instr;
+    uint32_t heads = in->delta.heads, keys = in->delta.key_heads, n = i / heads, h = i % heads, first = pl->in->start[n];
+    uint32_t n_row = pl->in->start[n + 1] - first, dk = in->delta.key_dim, dv = in->delta.value_dim, group = h / (heads / keys);
+    float   *decay = pl->scratch + pl->scratch_floats * worker, *beta = decay + n_row;
+    double   rate = -exp((double)vector_of(s->bias)[h]);
+    for (uint32_t r = 0; r < n_row; r++) {
+        const float *ba = row_of(pl, &s->in[1], first + r);
+        decay[r] = (float)exp(rate * (double)softplus(ba[heads + h] + vector_of(s->w)[h]));
+        beta[r] = (float)(1 / (1 + exp(-(double)ba[h])));
+    }
+    const float     *x = row_of(pl, &s->in[0], first);
+    struct delta_job j = {
+        .n_row = n_row,
+        .key_dim = dk,
+        .value_dim = dv,
+        .q = x + (size_t)group * dk,
+        .k = x + (size_t)(keys + group) * dk,
+        .v = x + 2 * (size_t)keys * dk + (size_t)h * dv,
+        .decay = decay,
+        .beta = beta,
+        .out = out_of(pl, s, first) + (size_t)h * dv,
+        .state = record_of(pl, s, n) + (size_t)h * dk * dv,
+        .stride = s->in[0].stride,
+        .out_stride = s->out.stride,
+    };
+    if (pl->in->past[n] == 0)
+        memset(j.state, 0, (size_t)dk * dv * sizeof *j.state);
+    pl->backend->kernels->delta(&j);
+}

@@ -132,6 +132,21 @@ void run_mul(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
                                   s->out.width, s->out.width / s->in[1].width);
 }
 
+void run_order(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    const float *from = weight_vector(s->w);
+    uint32_t     width = s->in[0].width;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        const float *a = row_at(pl, &s->in[0], r.from), *b = row_at(pl, &s->in[1], r.from);
+        float       *out = row_at(pl, &s->out, r.from);
+        for (uint32_t k = 0; k < s->out.width; k++) {
+            uint32_t at = (uint32_t)from[k];
+            out[k] = at < width ? a[at] : b[at - width];
+        }
+    }
+}
+
 /* There is one rank: compile refuses others. */
 void run_sum(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {

@@ -69,4 +69,59 @@ static void scan_run(const struct scan_job *j)
         }
 }
 
+/* v over its length, by scale. */
+static void row_unit(const float *v, uint32_t n, float scale, float *out)
+{
+    vf sum = vf_set(0);
+    for (uint32_t i = 0; i < n; i += 16) {
+        vf a = vf_load_n(v + i, n - i < 16 ? n - i : 16);
+        sum = vf_mad(a, a, sum);
+    }
+    float by = scale / sqrtf(vf_sum(sum) + 1e-6f);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = v[i] * by;
+}
+
+/* One token of n columns of v.  Two passes: what the memory holds for k after it has decayed, then what is learnt. */
+TILE vf delta_token(const struct delta_job *j, float *state, const float *q, const float *k, vf v, uint32_t r, const unsigned n)
+{
+    vf held[2] = {vf_set(0), vf_set(0)}, sum[2] = {vf_set(0), vf_set(0)};
+    for (uint32_t s = 0; s < j->key_dim; s++) {
+        float *at = state + (size_t)s * n;
+        vf     now = vf_mul(n == 16 ? vf_load(at) : vf_load_n(at, n), vf_set(j->decay[r]));
+        if (n == 16)
+            vf_store(at, now);
+        else
+            vf_store_n(at, now, n);
+        held[s % 2] = vf_mad(vf_set(k[s]), now, held[s % 2]);
+    }
+    vf learnt = vf_mul(vf_sub(v, vf_add(held[0], held[1])), vf_set(j->beta[r]));
+    for (uint32_t s = 0; s < j->key_dim; s++) {
+        float *at = state + (size_t)s * n;
+        vf     now = vf_mad(vf_set(k[s]), learnt, n == 16 ? vf_load(at) : vf_load_n(at, n));
+        if (n == 16)
+            vf_store(at, now);
+        else
+            vf_store_n(at, now, n);
+        sum[s % 2] = vf_mad(vf_set(q[s]), now, sum[s % 2]);
+    }
+    return vf_add(sum[0], sum[1]);
+}
+
+static void delta_run(const struct delta_job *j)
+{
+    float q[DELTA_KEY_MAX], k[DELTA_KEY_MAX];
+    for (uint32_t r = 0; r < j->n_row; r++) {
+        row_unit(j->q + r * j->stride, j->key_dim, 1 / sqrtf((float)j->key_dim), q);
+        row_unit(j->k + r * j->stride, j->key_dim, 1, k);
+        for (uint32_t at = 0; at < j->value_dim; at += 16) {
+            unsigned n = j->value_dim - at < 16 ? j->value_dim - at : 16;
+            float   *state = j->state + (size_t)at * j->key_dim;
+            vf       v = vf_load_n(j->v + r * j->stride + at, n);
+            vf       y = n == 16 ? delta_token(j, state, q, k, v, r, 16) : delta_token(j, state, q, k, v, r, n);
+            vf_store_n(j->out + r * j->out_stride + at, y, n);
+        }
+    }
+}
+
 #endif

@@ -35,4 +35,5 @@ const struct kernels NAME(ISA) = {
     .attend = attend_run,
     .conv = conv_run,
     .scan = scan_run,
+    .delta = delta_run,
 };

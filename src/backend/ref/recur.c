@@ -1,7 +1,10 @@
-/* recur.c -- what runs along a sequence: conv, scan. */
+/* recur.c -- what runs along a sequence: conv, scan, delta. */
 #include "backend/ref/ref.h"
 
+#include "base/mem.h"
+
 #include <math.h>
+#include <stdlib.h>
 
 /* Channel i of one row: `past` holds what it was in the rows before, oldest first. */
 static float conv_one(const struct ref_call *c, const float *w, const float *bias, float *past, size_t stride, float x)
@@ -65,4 +68,55 @@ void ref_scan(const struct ref_call *c)
                 scan_one(c, h, ref_row(in, r), ref_row(step, r)[h], memory + (size_t)h * dim * c->instr->scan.state_dim,
                          ref_row(out, r) + (size_t)h * dim);
     }
+}
+
+/* v over its length, by scale. */
+static void unit(const float *v, uint32_t n, double scale, double *out)
+{
+    double by = scale / sqrt(ref_dot(v, v, n) + 1e-6);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = by * (double)v[i];
+}
+
+/* One head at one row.  memory: [key_dim][value_dim]. */
+static void delta_one(const struct instr *i, const double *q, const double *k, const float *v, double decay, double beta,
+                      float *memory, float *out)
+{
+    uint32_t dk = i->delta.key_dim, dv = i->delta.value_dim;
+    for (uint32_t c = 0; c < dv; c++) {
+        double held = 0, y = 0;
+        for (uint32_t r = 0; r < dk; r++) {
+            memory[r * dv + c] = (float)((double)memory[r * dv + c] * decay);
+            held += k[r] * (double)memory[r * dv + c];
+        }
+        for (uint32_t r = 0; r < dk; r++) {
+            memory[r * dv + c] = (float)((double)memory[r * dv + c] + k[r] * ((double)v[c] - held) * beta);
+            y += q[r] * (double)memory[r * dv + c];
+        }
+        out[c] = (float)y;
+    }
+}
+
+void ref_delta(const struct ref_call *c)
+{
+    const struct instr *i = c->instr;
+    struct ref_rows     in = ref_in(c, 0), ba = ref_in(c, 1), out = ref_out(c);
+    uint32_t            dk = i->delta.key_dim, dv = i->delta.value_dim, heads = i->delta.heads, keys = i->delta.key_heads;
+    const float        *bias = ref_vector(c, 0), *rate = ref_vector(c, 1);
+    double             *q = mem_array(2 * (size_t)dk, sizeof *q), *k = q + dk;
+    for (uint32_t s = 0; s < c->batch->n_seq; s++) {
+        struct ref_seq seq = ref_seq(c, s);
+        float         *memory = ref_memory(c, s);
+        for (uint32_t h = 0; h < heads; h++)
+            for (uint32_t r = seq.from; r < seq.to; r++) {
+                const float *row = ref_row(in, r), *b = ref_row(ba, r);
+                uint32_t     g = h / (heads / keys);
+                double       raw = (double)b[heads + h] + (double)bias[h];
+                unit(row + g * dk, dk, 1 / sqrt((double)dk), q);
+                unit(row + (keys + g) * dk, dk, 1, k);
+                delta_one(i, q, k, row + 2 * keys * dk + h * dv, exp(-exp((double)rate[h]) * (raw > 20 ? raw : log1p(exp(raw)))),
+                          1 / (1 + exp(-(double)b[h])), memory + (size_t)h * dk * dv, ref_row(out, r) + h * dv);
+            }
+    }
+    free(q);
 }

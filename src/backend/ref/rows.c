@@ -1,4 +1,4 @@
-/* rows.c -- what works row by row: norm, rope, glu, act, add, mul, sum, pick. */
+/* rows.c -- what works row by row: norm, rope, glu, act, add, mul, order, sum, pick. */
 #include "backend/ref/ref.h"
 
 #include "backend/batch.h"
@@ -95,6 +95,17 @@ void ref_mul(const struct ref_call *c)
     for (uint32_t r = 0; r < out.rows; r++)
         for (uint32_t i = 0; i < out.width; i++)
             ref_row(out, r)[i] = ref_row(a, r)[i] * ref_row(b, r)[i / share];
+}
+
+void ref_order(const struct ref_call *c)
+{
+    struct ref_rows a = ref_in(c, 0), b = ref_in(c, 1), out = ref_out(c);
+    const float    *from = ref_vector(c, 0);
+    for (uint32_t r = 0; r < out.rows; r++)
+        for (uint32_t i = 0; i < out.width; i++) {
+            uint32_t at = (uint32_t)from[i];
+            ref_row(out, r)[i] = at < a.width ? ref_row(a, r)[at] : ref_row(b, r)[at - a.width];
+        }
 }
 
 /* There is one rank: compile refuses others. */
