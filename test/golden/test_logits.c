@@ -139,7 +139,7 @@ int main(int argc, char **argv)
         TINY("gemma3_text-4bit", false), TINY("qwen3_moe-4bit", true), TINY("qwen3_moe-8bit", true), TINY("glm4_moe-4bit", true),
         TINY("gpt_oss", true), TINY("gpt_oss-4bit", true), TINY("gpt_oss-8bit", true),
         TINY("nemotron_h", true), TINY("nemotron_h_moe", true), TINY("nemotron_h-4bit", true), TINY("nemotron_h_moe-4bit", true),
-        TINY("qwen3_next", true), TINY("deepseek_v3", true),
+        TINY("qwen3_next", true), TINY("deepseek_v3", true), TINY("qwen3_next-4bit", true),
     };
     unsigned failed = 0, ran = 0;
     for (size_t b = 0; backend_at(b); b++)
