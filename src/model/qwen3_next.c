@@ -147,6 +147,8 @@ bool model_qwen3_next(struct model *m, struct err *e)
         !config_count(config, "shared_expert_intermediate_size", 1 << 20, 0, &x.shared_ff, e) ||
         !qwen3_moe_read(&d, m, &x.sparse, &x.moe, e))
         return false;
+    if (x.heads % x.key_heads)
+        return err_set(e, ERR_CORRUPT, "configuration: %u heads of values cannot share %u of keys", x.heads, x.key_heads);
     if (json_type(types) == JSON_ARRAY && json_len(types) != m->info.n_layer)
         return err_set(e, ERR_CORRUPT, "configuration: layer_types does not name %u layers", m->info.n_layer);
     x.types = json_type(types) == JSON_ARRAY ? types : NULL;

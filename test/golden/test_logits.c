@@ -128,7 +128,8 @@ int main(int argc, char **argv)
     /* llama3_gguf holds llama3's numbers as converters leave them: q and k permuted, divisors for its frequencies.
      * qwen3_moe_stacked holds qwen3_moe's, the experts of each layer in one tensor, in two forms. */
     static const struct fixture fixtures[] = {
-        {"llama3_gguf", "/model.gguf", "llama3", false}, {"qwen3_moe_stacked", "", "qwen3_moe", true},
+        {"llama3_gguf", "/model.gguf", "llama3", false}, {"qwen3_moe_gguf", "/model.gguf", "qwen3_moe", true},
+        {"qwen3_moe_stacked", "", "qwen3_moe", true},
         TINY("llama3", false),    TINY("qwen2", false),  TINY("qwen3", false),       TINY("mistral", false),
         TINY("mistral_swa", false), TINY("phi3", false), TINY("gemma2", false),      TINY("gemma3_text", false),
         TINY("qwen3_moe", true),  TINY("glm4_moe", true),

@@ -58,7 +58,7 @@ static void changed_config(const char *folder, const struct change *change, size
     char            *path = path_join(folder, "config.json");
     buf_init(&text, 0);
     assert_true(file_read(&text, path, 1 << 20, &e));
-    assert_true(json_parse(&doc, buf_view(&text), &e));
+    assert_true(json_parse_python(&doc, buf_view(&text), &e));
     buf_str(out, STR("{\"changed\": true"));
     for (struct json_iter it = json_iter(json_root(doc)); json_next(&it);) {
         bool replaced = false;
@@ -269,6 +269,20 @@ static const struct {
     {"phi3", {"partial_rotary_factor", "0.5"}, ERR_CORRUPT, "short_factor has not 4 numbers"},
     {"phi3", {"partial_rotary_factor", "0.1"}, ERR_CORRUPT, "the part of it that is turned"},
     {"gemma2", {"use_bidirectional_attention", "true"}, ERR_UNSUPPORTED, "use_bidirectional_attention"},
+    {"qwen3_moe", {"num_experts", "9"}, ERR_CORRUPT, "mlp.gate.weight' is BF16 [8, 64]"},
+    {"qwen3_moe", {"num_experts_per_tok", "9"}, ERR_CORRUPT, "9 of 8 experts"},
+    {"qwen3_moe", {"mlp_only_layers", "[0]"}, ERR_CORRUPT, "'model.layers.0.mlp.gate_proj.weight' is missing"},
+    {"qwen3_moe_stacked", {"num_experts", "7"}, ERR_CORRUPT, "mlp.gate.weight' is BF16 [8, 64]"},
+    {"glm4_moe", {"n_group", "3"}, ERR_CORRUPT, "from 1 of 3 groups"},
+    {"gpt_oss", {"swiglu_alpha", "1.5"}, ERR_UNSUPPORTED, "swiglu_alpha other than 1.702"},
+    {"nemotron_h", {"hybrid_override_pattern", "\"M-XM-\""}, ERR_UNSUPPORTED, "layer 2 of hybrid_override_pattern"},
+    {"nemotron_h", {"num_hidden_layers", "4"}, ERR_CORRUPT, "num_hidden_layers is 4, but 5"},
+    {"nemotron_h", {"n_groups", "3"}, ERR_CORRUPT, "3 groups of 16"},
+    {"nemotron_h", {"mlp_hidden_act", "\"silu\""}, ERR_UNSUPPORTED, "mlp_hidden_act 'silu'"},
+    {"nemotron_h_moe", {"moe_latent_size", "32"}, ERR_UNSUPPORTED, "moe_latent_size"},
+    {"qwen3_next", {"linear_num_value_heads", "3"}, ERR_CORRUPT, "3 heads of values cannot share 2"},
+    {"deepseek_v3", {"v_head_dim", "32"}, ERR_UNSUPPORTED, "v_head_dim above"},
+    {"deepseek_v3", {"qk_rope_head_dim", "7"}, ERR_CORRUPT, "the part of it that is turned"},
     {"gemma3_text", {"final_logit_softcapping", "30.0"}, ERR_UNSUPPORTED, "final_logit_softcapping"},
     {"llama3", {"rope_scaling", "{\"type\": \"dynamic\", \"factor\": 2}"}, ERR_UNSUPPORTED, "type 'dynamic'"},
     {"llama3",
