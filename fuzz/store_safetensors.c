@@ -1,12 +1,51 @@
-/* Any bytes as a safetensors file: what is accepted can be read to the end.
+/* Any bytes as a safetensors file: what is accepted can be read to the end, and again when the parts of quantised weights
+ * are joined.
  *
  * The eight bytes of the header's length are hard to guess, so every input is also taken as a header alone: behind its
  * first byte, which is the number of 16-byte pieces of data that follow it. */
+#include "store/quant.h"
 #include "store/safetensors.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static uint64_t bytes_sum(const uint8_t *p, size_t n)
+{
+    uint64_t sum = 0;
+    for (size_t k = 0; k < n; k++)
+        sum += p[k];
+    return sum;
+}
+
+static uint64_t joined_sum(const struct safetensors *s)
+{
+    static const char config[] = "{\"quantization\":{\"bits\":4,\"group_size\":32,\"b\":{\"bits\":3,\"group_size\":64},"
+                                 "\"c\":{\"mode\":\"mxfp4\"},\"d\":{\"mode\":\"mxfp8\"},\"e\":{\"mode\":\"nvfp4\"}}}";
+    size_t               n = safetensors_len(s);
+    struct tensor_entry *entry = mem_array(n, sizeof *entry);
+    struct json_doc     *doc;
+    struct err           e;
+    uint64_t             sum = 0;
+    CHECK(json_parse(&doc, STR(config), &e));
+    for (size_t i = 0; i < n; i++)
+        entry[i].name = safetensors_at(s, i, &entry[i].tensor);
+    if (!quant_join(entry, &n, json_root(doc), &e)) {
+        CHECK(e.kind == ERR_CORRUPT || e.kind == ERR_UNSUPPORTED);
+        n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct tensor_piece piece[TENSOR_PIECES_MAX];
+        for (size_t k = tensor_pieces(&entry[i].tensor, piece); k-- > 0;)
+            sum += bytes_sum(piece[k].p, piece[k].n);
+    }
+    json_free(doc);
+    free(entry);
+    return sum;
+}
 
 static void parse(const uint8_t *p, size_t n)
 {
@@ -21,9 +60,9 @@ static void parse(const uint8_t *p, size_t n)
         struct tensor t, again;
         struct str    name = safetensors_at(s, i, &t);
         CHECK(safetensors_has(s, name) && safetensors_find(s, name, &again) && again.data == t.data);
-        for (size_t k = 0; k < t.bytes; k++)
-            sum += ((const uint8_t *)t.data)[k];
+        sum += bytes_sum(t.data, t.bytes);
     }
+    sum += joined_sum(s);
     (void)sum;
     safetensors_free(s);
 }

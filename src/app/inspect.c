@@ -9,9 +9,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Tensors of one kind. */
+struct kind {
+    struct tensor_kind name;
+    uint64_t           n, bytes;
+};
 
 struct kinds {
-    uint64_t n[FORMAT_COUNT], bytes[FORMAT_COUNT];
+    struct kind at[4 * FORMAT_COUNT];       /* a format has up to three sizes of groups */
+    size_t      n;
 };
 
 static struct kinds count_kinds(const struct checkpoint *c)
@@ -20,8 +28,15 @@ static struct kinds count_kinds(const struct checkpoint *c)
     for (size_t i = 0; i < checkpoint_len(c); i++) {
         struct tensor t;
         checkpoint_at(c, i, &t);
-        k.n[t.format]++;
-        k.bytes[t.format] += t.bytes;
+        struct tensor_kind name = tensor_kind(&t);
+        size_t             at = 0;
+        while (at < k.n && strcmp(k.at[at].name.text, name.text) != 0)
+            at++;
+        CHECK(at < sizeof k.at / sizeof *k.at);
+        k.n += at == k.n;
+        k.at[at].name = name;
+        k.at[at].n++;
+        k.at[at].bytes += t.bytes;
     }
     return k;
 }
@@ -49,9 +64,8 @@ static void print_text(const struct loaded *l, const struct engine_plan *p)
     printf("  context    %" PRIu32 " tokens\n", m->context);
     printf("  vocabulary %" PRIu32 " ids, %zu end an answer\n", m->n_vocab, l->n_eos);
     printf("  template   %s\n", l->template ? "yes" : "none: chat is refused, completions work");
-    for (int f = 0; f < FORMAT_COUNT; f++)
-        if (k.n[f])
-            printf("  tensors    %4" PRIu64 " x %-5s %s\n", k.n[f], format_info((enum format)f)->name, show_bytes(k.bytes[f], a));
+    for (size_t i = 0; i < k.n; i++)
+        printf("  tensors    %4" PRIu64 " x %-11s %s\n", k.at[i].n, k.at[i].name.text, show_bytes(k.at[i].bytes, a));
     buf_init(&plan, 0);
     show_plan(p, "", &plan);
     printf("served here:\n%s", plan.p);
@@ -80,9 +94,8 @@ static void print_json(const struct loaded *l, const struct engine_plan *p)
     json_put_int(w, "context", m->context);
     json_put_bool(w, "chat_template", l->template != NULL);
     json_open(w, "tensors", '{');
-    for (int f = 0; f < FORMAT_COUNT; f++)
-        if (k.n[f])
-            json_put_int(w, format_info((enum format)f)->name, (int64_t)k.bytes[f]);
+    for (size_t i = 0; i < k.n; i++)
+        json_put_int(w, k.at[i].name.text, (int64_t)k.at[i].bytes);
     json_close(w);
     char *packed = packed_path(l);
     json_put_text(w, "packed", packed);
@@ -90,6 +103,7 @@ static void print_json(const struct loaded *l, const struct engine_plan *p)
     json_open(w, "plan", '{');
     json_put_int(w, "weight_bytes", (int64_t)p->weight_bytes);
     json_put_int(w, "kv_bytes", (int64_t)p->kv_bytes);
+    json_put_int(w, "slot_bytes", (int64_t)p->slot_bytes);
     json_put_int(w, "scratch_bytes", (int64_t)p->scratch_bytes);
     json_put_int(w, "blocks", p->n_block);
     json_put_int(w, "block_tokens", p->block_tokens);
@@ -110,7 +124,7 @@ static void print_list(const struct loaded *l)
     for (size_t i = 0; i < checkpoint_len(l->checkpoint); i++) {
         struct tensor t;
         const char   *name = checkpoint_at(l->checkpoint, i, &t);
-        printf("  %-60s %-5s [", name, format_info(t.format)->name);
+        printf("  %-60s %-11s [", name, tensor_kind(&t).text);
         for (int d = 0; d < t.n_dim; d++)
             printf("%s%" PRIu32, d ? ", " : "", t.shape[d]);
         puts("]");

@@ -62,6 +62,12 @@ struct batch {
     const uint32_t *block;          /* [n_seq][block_max] numbers of the blocks that hold the sequence's states, in order */
     uint32_t        block_max;
     const uint32_t *pick;           /* [n_pick] rows that want logits, rising */
+    const uint32_t *slot;           /* [n_seq] below seq_max, all different: where what the sequence remembers as a whole
+                                       (STATE_SEQUENCE) lies.  At past 0 it begins anew, whatever lies there; otherwise past
+                                       is exactly what the slot's sequence had.  NULL: the program has no such state */
+    const uint32_t *reach;          /* [n_seq] the length for which the sequence's states are made, where rotary positions
+                                       depend on it: at least past[s] and this run's tokens, and on the same side of the
+                                       length that matters (OP_rope: from) in all its runs.  NULL: past and this run's */
 };
 
 /* How one picked row becomes a token.  Same seed and counter, same token, on every backend with the same logits. */
@@ -97,6 +103,7 @@ struct plan_opts {
 /* Bytes beside the weights, before anything is allocated: the printed memory plan comes from here. */
 struct cost {
     uint64_t block_bytes;           /* of one block, all layers together */
+    uint64_t slot_bytes;            /* of what one sequence remembers as a whole; there are seq_max of them */
     uint64_t scratch_bytes;
 };
 
@@ -124,10 +131,11 @@ struct backend_type {
      * best; may borrow the mapped file until close.  Shapes were checked against the bundle by the caller. */
     bool (*adopt)(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e);
 
-    /* Memory for n blocks of state.  Once, before the first compile. */
+    /* Memory for n blocks of state, and for o->seq_max slots.  Once, before the first compile. */
     bool (*reserve)(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e);
 
-    /* Copies all that block `from` holds into block `to`, in the order of the runs.  NULL: it cannot. */
+    /* Copies all that block `from` holds into block `to`, in the order of the runs; slots are none of it.  NULL: it
+     * cannot. */
     void (*copy)(struct backend *b, uint32_t from, uint32_t to);
 
     /* Names the first instruction it has no kernel for, or returns a plan.  Every weight was adopted before. */

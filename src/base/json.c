@@ -24,11 +24,11 @@ static bool depth_fits(yyjson_val *v, unsigned left)
     return true;
 }
 
-bool json_parse(struct json_doc **out, struct str text, struct err *e)
+static bool parse(struct json_doc **out, struct str text, yyjson_read_flag flags, struct err *e)
 {
     yyjson_read_err why;
     /* yyjson does not write to its input unless asked to work in place. */
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, 0, NULL, &why);
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, flags, NULL, &why);
     if (!doc)
         return err_set(e, ERR_INVALID, "not valid JSON: %s at byte %zu", text.n ? why.msg : "it is empty", why.pos);
     if (!depth_fits(yyjson_doc_get_root(doc), JSON_DEPTH_MAX)) {
@@ -38,6 +38,16 @@ bool json_parse(struct json_doc **out, struct str text, struct err *e)
     *out = mem_new(sizeof **out);
     (*out)->doc = doc;
     return true;
+}
+
+bool json_parse(struct json_doc **out, struct str text, struct err *e)
+{
+    return parse(out, text, 0, e);
+}
+
+bool json_parse_python(struct json_doc **out, struct str text, struct err *e)
+{
+    return parse(out, text, YYJSON_READ_ALLOW_INF_AND_NAN, e);
 }
 
 void json_free(struct json_doc *d)

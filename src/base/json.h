@@ -26,6 +26,7 @@ enum json_type { JSON_ABSENT, JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_ST
 
 /* Parses strict JSON (UTF-8, no comments, nothing behind).  The text is not kept.  ERR_INVALID says where it broke. */
 MUST_USE bool json_parse(struct json_doc **out, struct str text, struct err *e);
+MUST_USE bool json_parse_python(struct json_doc **out, struct str text, struct err *e);     /* knows NaN and Infinity, too */
 void          json_free(struct json_doc *d);            /* NULL is fine */
 json          json_root(const struct json_doc *d);
 

@@ -37,6 +37,7 @@ static void make_rooms(struct engine *g)
     step_init(&g->step[0], &g->plan);
     step_init(&g->step[1], &g->plan);
     g->run = mem_array(g->plan.seq_max, sizeof(struct seq *));
+    g->slot_taken = mem_array(g->plan.seq_max, sizeof *g->slot_taken);
     g->order = mem_array(g->plan.seq_max, sizeof(struct seq *));
     g->sampler = g->opts.type->draw ? NULL : sample_new(g->n_vocab);
     g->sha = sha256_new();
@@ -69,7 +70,9 @@ bool engine_open(struct engine **out, const struct model *m, const struct engine
         engine_close(g);
         return false;
     }
-    g->ahead = o->type->draw && o->type->wait;
+    g->long_from = prog_long_from(m->text);
+    g->has_slots = bundle_has_state(m->bundle, STATE_SEQUENCE);
+    g->ahead = o->type->draw && o->type->wait && !g->long_from;     /* seq_lengthen() wants nothing under way */
     if (!o->context_max && g->plan.context_max < m->info.context)
         log_warn(o->log, "the context is %u tokens, as memory is short; the model was made for %u",
                  g->plan.context_max, m->info.context);
@@ -105,6 +108,7 @@ void engine_close(struct engine *g)
     turns_drop(&g->turns);
     kv_drop(&g->kv);
     free(g->run);
+    free(g->slot_taken);
     free(g->order);
     free(g->table);
     pthread_mutex_destroy(&g->lock);

@@ -42,6 +42,7 @@ struct engine_opts {
 /* What was sized at start and never grows. */
 struct engine_plan {
     uint64_t weight_bytes, kv_bytes, scratch_bytes, memory_bytes;
+    uint64_t slot_bytes;            /* of what seq_max sequences remember as a whole; 0 for most models */
     uint32_t n_block, block_tokens, context_max, seq_max, token_max;
     uint32_t pick_max;              /* rows of a step that may draw; over seq_max: those of guessed tokens */
 };

@@ -70,7 +70,10 @@ bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct e
     }
     if (!reserve(g, e))
         return false;
-    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, .cached = !g->opts.no_cache,
+    /* What a sequence remembers as a whole is only known behind its last token, not at the edges of blocks: nothing is reused
+     * until the backend can keep copies of it at such places (snapshots).  seq_match() would then take the last of these that
+     * lies within the blocks it finds, and step_launch() would say behind which rows to make one. */
+    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, g->long_from, .cached = !g->opts.no_cache && !g->has_slots,
                             .drafts = g->plan.pick_max > g->plan.seq_max};
     struct seq     *s = seq_new(j, &room);
     s->queued_at = clock_ns(g->opts.clock);
@@ -172,6 +175,7 @@ static void leave(struct engine *g, struct seq *s)
     memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
     forget_in_steps(g, s);
     seq_release(s, &g->kv);
+    g->slot_taken[s->slot] = false;
     turns_end(&g->turns, s);
 }
 

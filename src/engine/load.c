@@ -17,8 +17,11 @@ static uint64_t bytes_of(const struct parts *p)
 /* What was read and copied would else be counted as this process's memory beside the copy. */
 static void forget(const struct parts *p)
 {
-    for (size_t i = 0; i < p->n; i++)
-        file_forget(p->part[i].data, p->part[i].bytes);
+    for (size_t i = 0; i < p->n; i++) {
+        struct tensor_piece piece[TENSOR_PIECES_MAX];
+        for (size_t k = tensor_pieces(&p->part[i], piece); k-- > 0;)
+            file_forget(piece[k].p, piece[k].n);
+    }
 }
 
 static bool adopt_all(const struct model *m, const struct parts *parts, const struct backend_type *t, struct backend *b,

@@ -49,10 +49,11 @@ bool memory_opts(const struct model *m, const struct engine_opts *o, struct engi
     return true;
 }
 
-/* Only where the host draws can it stop drawing at the first guess that was wrong. */
-static uint32_t picks(const struct engine_opts *o, const struct engine_plan *p)
+/* Only where the host draws can it stop drawing at the first guess that was wrong; what a sequence remembers as a whole cannot
+ * go back behind it. */
+static uint32_t picks(const struct model *m, const struct engine_opts *o, const struct engine_plan *p)
 {
-    return o->type->draw || o->no_draft ? p->seq_max : p->seq_max + DRAFT_ROWS;
+    return o->type->draw || o->no_draft || bundle_has_state(m->bundle, STATE_SEQUENCE) ? p->seq_max : p->seq_max + DRAFT_ROWS;
 }
 
 struct plan_opts memory_plan_opts(const struct engine_plan *p)
@@ -96,15 +97,16 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
                    struct bill *out, struct err *e)
 {
     struct cost      c = {0};
-    p->pick_max = picks(o, p);
+    p->pick_max = picks(m, o, p);
     struct plan_opts po = memory_plan_opts(p);
     if (!o->type->size(b, m->text, &po, &c, e))
         return false;
     const uint64_t most = UINT64_MAX / 8;
-    if (p->weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32)
+    if (p->weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32 || c.slot_bytes > most >> 16)
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
     p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
-    out->fixed = p->weight_bytes + p->scratch_bytes;
+    p->slot_bytes = c.slot_bytes * p->seq_max;
+    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes;
     out->block = c.block_bytes + kv_bytes(1024, p->block_tokens) / 1024;
     out->least = blocks_for(p->context_max, p->block_tokens);
     return true;

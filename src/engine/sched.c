@@ -41,6 +41,7 @@ static void put_back(struct engine *g, struct seq *s)
     g->n_run--;
     memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
     seq_release(s, &g->kv);
+    g->slot_taken[s->slot] = false;
     s->running = false;
     s->put_back = true;
     turns_put_back(&g->turns, s);
@@ -51,7 +52,7 @@ static void put_back(struct engine *g, struct seq *s)
  * for. */
 static void found(struct engine *g, struct seq *s, uint32_t n)
 {
-    if (s->put_back)
+    if (s->put_back || s->n_token > s->n_prompt)
         return;
     g->count.tokens_cached += n;
     s->n_cached += n;
@@ -111,6 +112,9 @@ static void take(struct engine *g, struct seq *s)
     turns_take(&g->turns, s);
     g->run[g->n_run++] = s;
     s->running = true;
+    for (s->slot = 0; g->slot_taken[s->slot];)
+        s->slot++;
+    g->slot_taken[s->slot] = true;
     match(g, s);
     match_part(g, s);
     if (s->put_back)
@@ -210,6 +214,8 @@ static double gain(const struct engine *g, const struct budget *b, const struct 
     const struct seq *s = r->seq;
     uint32_t bt = g->plan.block_tokens, wants = blocks_for(r->past + r->n + 1, bt);
     bool     grows = wants > s->n_block && wants > blocks_for(r->past + r->n, bt);
+    if (s->long_from && !s->is_long && s->n_token + r->n_draft >= s->long_from)
+        return 0;                   /* what is guessed would be computed for another length */
     if (r->n_draft == DRAFT_MAX || s->n_token + r->n_draft + 1 >= s->limit || (grows && b->blocks <= g->n_run))
         return 0;
     return r->chance / r->tokens;
@@ -336,6 +342,8 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
 {
     for (uint32_t i = 0; i < g->n_run; i++) {
         g->run[i]->age++;
+        if (!g->flight)
+            seq_lengthen(g->run[i], &g->kv, g->sha);
         if (seq_need(g->run[i]) > 1)
             match(g, g->run[i]);
     }

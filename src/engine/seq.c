@@ -46,6 +46,15 @@ static void compute_keys(struct seq *s, struct sha256_run *h, uint32_t block_tok
     }
 }
 
+/* Its keys are no short one's from now on: equal tokens have other states. */
+static void make_long(struct seq *s, struct sha256_run *h)
+{
+    s->is_long = true;
+    if (s->cached)
+        s->root = kv_root(h, (struct str){(const char *)s->root.byte, sizeof s->root.byte});
+    s->n_key = 0;
+}
+
 struct seq *seq_new(const struct job *j, const struct seq_room *room)
 {
     CHECK(j->n_token > 0 && j->n_token <= room->context_max);
@@ -73,7 +82,8 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
         .token = (void *)(p + token), .n_token = j->n_token, .n_prompt = j->n_token, .limit = limit,
         .stop = (void *)(p + stop), .n_stop = j->n_stop, .draws = j->tokens_max > 0, .draw = j->draw,
         .seen = (void *)(p + seen), .seen_at = (void *)(p + seen_at), .seen_mask = counts ? n_slot - 1 : 0,
-        .block = (void *)(p + block), .key = (void *)(p + key), .cached = room->cached,
+        .block = (void *)(p + block), .key = (void *)(p + key), .cached = room->cached, .long_from = room->long_from,
+        .is_long = room->long_from && j->n_token > room->long_from,
     };
     memcpy(s->token, j->token, j->n_token * sizeof *j->token);
     if (j->n_stop)
@@ -92,6 +102,8 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
     if (room->cached) {
         struct sha256_run *h = sha256_new();
         s->root = kv_root(h, j->salt);
+        if (s->is_long)
+            make_long(s, h);
         compute_keys(s, h, room->block_tokens);
         sha256_free(h);
     }
@@ -112,6 +124,15 @@ void seq_push(struct seq *s, int32_t token, struct sha256_run *h, uint32_t block
     if (s->draft.mask)
         draft_next(&s->draft, s->token, s->n_token);
     compute_keys(s, h, block_tokens);
+}
+
+void seq_lengthen(struct seq *s, struct kv *kv, struct sha256_run *h)
+{
+    if (s->is_long || !s->long_from || s->n_token <= s->long_from)
+        return;
+    seq_release(s, kv);
+    make_long(s, h);
+    compute_keys(s, h, kv->block_tokens);
 }
 
 bool seq_stops_at(const struct seq *s, int32_t token)

@@ -42,10 +42,13 @@ struct seq {
     uint32_t         *seen_at, seen_mask;
 
     uint32_t  n_run, n_done, n_ahead, ahead_row;
-    uint32_t *block, n_block;
+    uint32_t *block, n_block, slot;     /* slot: of what it remembers as a whole, while it runs */
     struct sha256 *key, root;       /* of the full blocks of known tokens; n_key 0 for ever when nothing is cached */
     uint32_t  n_key, n_public;      /* keys computed; leading blocks that were offered to the cache */
     bool      cached;
+
+    uint32_t  long_from;            /* beyond so many tokens all of it is computed otherwise (OP_rope: from); 0: never */
+    bool      is_long;              /* it is that long, and so are its states */
 
     bool      running, put_back;    /* it has its share of the steps; it had it before and lost it */
     uint32_t  n_cached, age;        /* tokens not computed; steps since it was taken in */
@@ -57,7 +60,7 @@ struct seq {
 };
 
 struct seq_room {
-    uint32_t context_max, block_tokens;
+    uint32_t context_max, block_tokens, long_from;
     bool     cached, drafts;
 };
 
@@ -69,6 +72,9 @@ void        seq_free(struct seq *s);
 void seq_push(struct seq *s, int32_t token, struct sha256_run *h, uint32_t block_tokens);
 
 bool seq_stops_at(const struct seq *s, int32_t token);
+
+/* Lets go of all states when it has become too long for them.  Nothing may be under way. */
+void seq_lengthen(struct seq *s, struct kv *kv, struct sha256_run *h);
 
 /* Rows it needs before it can draw: 1 for one that draws a token a step.  0: nothing, its last token is under way. */
 static inline uint32_t seq_need(const struct seq *s)

@@ -28,7 +28,7 @@ struct step {
     struct step_row *row;           /* [seq_max] */
     uint32_t         n_row, n_token, n_pick;
     int32_t         *token;
-    uint32_t        *start, *past, *block, *pick;
+    uint32_t        *start, *past, *block, *pick, *reach, *slot;
     struct draw     *how;
     struct drawn    *drawn;
     double           attended;
@@ -45,7 +45,7 @@ struct engine {
     struct backend     *backend;
     struct plan        *text;
     bool                ahead;      /* the backend works while the host looks at the step before */
-    uint32_t            n_vocab, jobs_max;
+    uint32_t            n_vocab, jobs_max, long_from;
 
     struct kv           kv;
     struct turns        turns;
@@ -54,6 +54,7 @@ struct engine {
     struct sha256_run  *sha;
     struct seq        **run;        /* [seq_max] the running, in the order they were taken */
     uint32_t            n_run;
+    bool                has_slots, *slot_taken;     /* [seq_max] which sequences' memories are somebody's */
     struct seq        **order;      /* [seq_max] for planning */
     struct step         step[2], *flight;       /* flight: launched, not landed */
     uint64_t            landed_at;

@@ -19,7 +19,7 @@ static uint32_t block_max(const struct engine_plan *p)
 
 uint64_t step_bytes(const struct engine_plan *p)
 {
-    uint64_t seq = sizeof(struct step_row) + (2 + (uint64_t)block_max(p)) * sizeof(uint32_t);
+    uint64_t seq = sizeof(struct step_row) + (4 + (uint64_t)block_max(p)) * sizeof(uint32_t);
     uint64_t pick = sizeof(uint32_t) + sizeof(struct draw) + sizeof(struct drawn);
     return p->seq_max * seq + p->pick_max * pick + p->token_max * sizeof(int32_t);
 }
@@ -31,6 +31,8 @@ void step_init(struct step *step, const struct engine_plan *p)
         .token = mem_array(p->token_max, sizeof *step->token),
         .start = mem_array((size_t)p->seq_max + 1, sizeof *step->start),
         .past = mem_array(p->seq_max, sizeof *step->past),
+        .reach = mem_array(p->seq_max, sizeof *step->reach),
+        .slot = mem_array(p->seq_max, sizeof *step->slot),
         .block = mem_array(p->seq_max, block_max(p) * sizeof *step->block),
         .pick = mem_array(p->pick_max, sizeof *step->pick),
         .how = mem_array(p->pick_max, sizeof *step->how),
@@ -44,6 +46,8 @@ void step_drop(struct step *step)
     free(step->token);
     free(step->start);
     free(step->past);
+    free(step->reach);
+    free(step->slot);
     free(step->block);
     free(step->pick);
     free(step->how);
@@ -94,6 +98,8 @@ static struct batch build(struct engine *g, struct step *step)
         bool             last = r->n - r->n_draft == seq_need(s);
         step->start[i] = step->n_token;
         step->past[i] = r->past;
+        step->slot[i] = s->slot;
+        step->reach[i] = s->is_long ? UINT32_MAX : r->past + r->n;
         memcpy(step->block + (size_t)i * width, s->block, s->n_block * sizeof *s->block);
         memset(step->block + (size_t)i * width + s->n_block, 0, (width - s->n_block) * sizeof *s->block);
         if (r->n_draft)
@@ -110,6 +116,7 @@ static struct batch build(struct engine *g, struct step *step)
     return (struct batch){
         .n_token = step->n_token, .n_seq = step->n_row, .n_pick = step->n_pick, .token = step->token,
         .start = step->start, .past = step->past, .block = step->block, .block_max = width, .pick = step->pick,
+        .reach = step->reach, .slot = step->slot,
     };
 }
 

@@ -2,9 +2,9 @@
 #include "model/decoder.h"
 
 #include "model/config.h"
-#include "model/rope.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     LAYERS_MAX = 1024,
@@ -15,27 +15,33 @@ enum {
     CONTEXT_MAX = 1 << 28,
 };
 
-/* Settings that change what is computed, and that nothing here computes. */
-static bool refuse(json config, struct err *e)
+static bool is_honoured(const struct decoder *d, const char *key)
+{
+    for (const char *const *k = d->honours; k && *k; k++)
+        if (strcmp(*k, key) == 0)
+            return true;
+    return false;
+}
+
+/* Settings that change what is computed, and that this model's file does not compute. */
+static bool refuse(const struct decoder *d, json config, struct err *e)
 {
     static const char *const keys[] = {
         "partial_rotary_factor", "rope_traditional", "no_rope_layers", "num_local_experts", "num_experts",
         "attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "logits_scaling", "embedding_multiplier",
         "attention_multiplier", "residual_multiplier", "attention_sinks", "use_qk_norm", "clip_qkv",
     };
-    if (config_says(config, "quantization_config") || config_says(config, "quantization"))
-        return err_set(e, ERR_UNSUPPORTED,
-                       "configuration: quantization_config: quantised checkpoints in Hugging Face form "
-                       "are not supported; take a GGUF file or the unquantised weights");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (config_says(config, keys[i]))
+        if (config_says(config, keys[i]) && !is_honoured(d, keys[i]))
             return err_set(e, ERR_UNSUPPORTED, "configuration: %s is not supported", keys[i]);
     return true;
 }
 
 static bool read_act(struct decoder *d, json config, struct err *e)
 {
-    json act = json_get(config, "hidden_act");
+    json act = json_get(config, "hidden_activation");
+    if (!json_str(act).p)
+        act = json_get(config, "hidden_act");
     if (!json_str(act).p || json_is(act, "silu") || json_is(act, "swish"))
         d->act = ACT_SILU;
     else if (json_is(act, "gelu_pytorch_tanh") || json_is(act, "gelu_new"))
@@ -72,13 +78,15 @@ bool decoder_read(struct decoder *d, struct model *m, struct err *e)
     double                   eps = 1e-6;
     struct tensor            head;
     d->tied = !checkpoint_find(c, "lm_head.weight", &head);
-    if (!refuse(config, e) || !read_act(d, config, e) || !read_sizes(&m->info, config, e) ||
+    if (!refuse(d, config, e) || !read_act(d, config, e) || !read_sizes(&m->info, config, e) ||
         !config_number(config, "rms_norm_eps", 0, 1, &eps, e) ||
         !config_flag(config, "tie_word_embeddings", &d->tied, e) ||
         !config_flag(config, "hearth_rope_interleaved", &d->interleaved, e))
         return false;
     d->eps = (float)eps;
-    return rope_read(m, m->info.head_dim, &d->freqs, &d->rope_factor, e);
+    d->scale = (float)(1 / sqrt((double)m->info.head_dim));
+    d->rope_ask.head_dim = m->info.head_dim;
+    return rope_read(m, &d->rope_ask, &d->rope, e);
 }
 
 static bool read_layer_types(struct decoder *d, const struct model *m, struct err *e)
@@ -126,112 +134,118 @@ bool decoder_window_switch(struct decoder *d, const struct model *m, struct err 
 }
 
 /* What the writing functions pass on. */
-struct writer {
+struct inside {
+    struct writer            w;
     const struct decoder    *d;
     const struct model_info *i;
-    struct prog             *p;
-    struct bundle           *b;
-    int                      layer;
     uint32_t                 q, kv, ff;     /* this rank's columns */
 };
 
-/* A module of the checkpoint that gives `out` columns. */
-struct part {
-    const char *weight, *bias;
-    uint32_t    out;
-};
 #define LAYER "model.layers.#."
-#define PART(module, out) {module ".weight", module ".bias", out}
-
-static val norm(const struct writer *w, val x, const char *name, uint32_t group)
-{
-    const struct weight v = {.part = {name}, .part_out = {group ? group : w->i->width}, .in = 1};
-    return EMIT(w->p, norm, .in = {x}, .w = {bundle_weight(w->b, w->layer, &v)},
-                .norm = {.eps = w->d->eps, .group = group});
-}
-
-/* n modules side by side.  Cut along their inputs they give parts of a sum, to which one rank adds the bias. */
-static val linear(const struct writer *w, val x, struct weight m, const struct part part[], bool biased)
-{
-    struct weight bias = {.in = 1, .split = m.split == SPLIT_IN ? SPLIT_NONE : m.split};
-    for (unsigned i = 0; i < 4 && part[i].out; i++) {
-        m.part[i] = part[i].weight;
-        bias.part[i] = part[i].bias;
-        m.part_out[i] = bias.part_out[i] = part[i].out;
-    }
-    bool here = biased && (m.split != SPLIT_IN || bundle_rank(w->b) == 0);
-    return EMIT(w->p, linear, .in = {x},
-                .w = {bundle_weight(w->b, w->layer, &m), here ? bundle_weight(w->b, w->layer, &bias) : (wt){0}});
-}
-
-static val turn(const struct writer *w, val x)
-{
-    return EMIT(w->p, rope, .in = {x}, .w = {w->d->freqs},
-                .rope = {.head_dim = w->i->head_dim, .interleaved = w->d->interleaved, .factor = w->d->rope_factor});
-}
 
 static uint32_t window_of(const struct decoder *d, uint32_t layer)
 {
+    if (d->window_period && !d->layer_types)
+        return (layer + 1) % d->window_period ? d->window : 0;
     if (d->layer_types)
         return json_is(json_at(d->layer_types, layer), "sliding_attention") ? d->window : 0;
     return layer >= d->window_from ? d->window : 0;
 }
 
-static val attention(const struct writer *w, val h)
+static val turn(const struct inside *x, val v)
 {
-    const struct decoder *d = w->d;
-    const struct part     qkv_part[4] = {PART(LAYER "self_attn.q_proj", w->q), PART(LAYER "self_attn.k_proj", w->kv),
-                                         PART(LAYER "self_attn.v_proj", w->kv)};
-    const struct part     o_part[4] = {PART(LAYER "self_attn.o_proj", w->i->width)};
-    val qkv = linear(w, h, (struct weight){.in = w->i->width, .split = SPLIT_OUT}, qkv_part, d->qkv_bias), q, k;
-    if (d->qk_norm) {
-        q = turn(w, norm(w, prog_cols(w->p, qkv, 0, w->q), LAYER "self_attn.q_norm.weight", w->i->head_dim));
-        k = turn(w, norm(w, prog_cols(w->p, qkv, w->q, w->kv), LAYER "self_attn.k_norm.weight", w->i->head_dim));
-    } else {
-        val qk = turn(w, prog_cols(w->p, qkv, 0, w->q + w->kv));
-        q = prog_cols(w->p, qk, 0, w->q);
-        k = prog_cols(w->p, qk, w->q, w->kv);
-    }
-    val a = EMIT(w->p, attend, .in = {q, k, prog_cols(w->p, qkv, w->q + w->kv, w->kv)},
-                 .s = bundle_state(w->b, w->layer, STATE_TOKEN, 2 * w->kv),
-                 .attend = {.head_dim = w->i->head_dim, .window = window_of(d, (uint32_t)w->layer),
-                            .scale = (float)(1 / sqrt((double)w->i->head_dim))});
-    val o = linear(w, a, (struct weight){.in = w->q, .split = SPLIT_IN}, o_part, d->o_bias);
-    return EMIT(w->p, sum, .in = {o});
+    const struct decoder    *d = x->d;
+    const struct rope_freqs *f = d->window_rope && window_of(d, (uint32_t)x->w.layer) ? d->window_rope : &d->rope;
+    return EMIT(x->w.p, rope, .in = {v}, .w = {f->w, f->w_long},
+                .rope = {.head_dim = x->i->head_dim, .n_rot = f->n_rot, .from = f->from, .interleaved = d->interleaved,
+                         .factor = f->factor});
 }
 
-static val feed_forward(const struct writer *w, val h)
+static wt sinks(const struct inside *x)
 {
-    const struct part up_part[4] = {PART(LAYER "mlp.gate_proj", w->ff), PART(LAYER "mlp.up_proj", w->ff)};
-    const struct part down_part[4] = {PART(LAYER "mlp.down_proj", w->i->width)};
-    val up = linear(w, h, (struct weight){.in = w->i->width, .split = SPLIT_OUT}, up_part, w->d->mlp_bias);
-    val g = EMIT(w->p, glu, .in = {up}, .glu = {.act = w->d->act});
-    val down = linear(w, g, (struct weight){.in = w->ff, .split = SPLIT_IN}, down_part, w->d->mlp_bias);
-    return EMIT(w->p, sum, .in = {down});
+    const struct weight s = {.part = {LAYER "self_attn.sinks"}, .part_out = {x->q / x->i->head_dim}, .in = 1};
+    return x->d->sinks ? bundle_weight(x->w.b, x->w.layer, &s) : (wt){0};
+}
+
+static val attention(const struct inside *x, val h)
+{
+    const struct writer  *w = &x->w;
+    const struct decoder *d = x->d;
+    const struct part     split[4] = {PART(LAYER "self_attn.q_proj", x->q), PART(LAYER "self_attn.k_proj", x->kv),
+                                      PART(LAYER "self_attn.v_proj", x->kv)};
+    const struct part     fused[4] = {PART(LAYER "self_attn.qkv_proj", x->q + 2 * x->kv)};
+    val qkv = write_linear(w, h, SPLIT_OUT, d->fused ? fused : split, d->qkv_bias), q, k;
+    if (d->qk_norm) {
+        q = turn(x, write_norm(w, prog_cols(w->p, qkv, 0, x->q), LAYER "self_attn.q_norm.weight", x->i->head_dim));
+        k = turn(x, write_norm(w, prog_cols(w->p, qkv, x->q, x->kv), LAYER "self_attn.k_norm.weight", x->i->head_dim));
+    } else {
+        val qk = turn(x, prog_cols(w->p, qkv, 0, x->q + x->kv));
+        q = prog_cols(w->p, qk, 0, x->q);
+        k = prog_cols(w->p, qk, x->q, x->kv);
+    }
+    val a = EMIT(w->p, attend, .in = {q, k, prog_cols(w->p, qkv, x->q + x->kv, x->kv)}, .w = {sinks(x)},
+                 .s = bundle_state(w->b, w->layer, STATE_TOKEN, 2 * x->kv),
+                 .attend = {.head_dim = x->i->head_dim, .window = window_of(d, (uint32_t)w->layer), .scale = d->scale,
+                            .softcap = d->attend_softcap});
+    return write_down(w, a, (struct part)PART(LAYER "self_attn.o_proj", x->i->width), d->o_bias);
+}
+
+static val mlp(const struct inside *x, val h)
+{
+    const struct writer *w = &x->w;
+    const struct part    split[4] = {PART(LAYER "mlp.gate_proj", x->ff), PART(LAYER "mlp.up_proj", x->ff)};
+    const struct part    fused[4] = {PART(LAYER "mlp.gate_up_proj", 2 * x->ff)};
+    val up = write_linear(w, h, SPLIT_OUT, x->d->fused ? fused : split, x->d->mlp_bias);
+    val g = EMIT(w->p, glu, .in = {up}, .glu = {.act = x->d->act});
+    return write_down(w, g, (struct part)PART(LAYER "mlp.down_proj", x->i->width), x->d->mlp_bias);
+}
+
+static val feed_forward(const struct inside *x, val h)
+{
+    const struct decoder *d = x->d;
+    if (!d->moe || !d->moe_layer(d, (uint32_t)x->w.layer))
+        return mlp(x, h);
+    return d->moe_write ? d->moe_write(d, &x->w, h) : write_moe(&x->w, h, d->moe);
+}
+
+/* One layer's two halves, each added to the row. */
+static val layer(const struct inside *x, val row)
+{
+    const struct writer *w = &x->w;
+    bool                 after = x->d->norm_after;
+    val h = write_norm(w, row, LAYER "input_layernorm.weight", 0), a = x->d->attention ? x->d->attention(x->d, w, h) : attention(x, h);
+    if (after)
+        a = write_norm(w, a, LAYER "post_attention_layernorm.weight", 0);
+    row = EMIT(w->p, add, .in = {row, a});
+    h = write_norm(w, row, after ? LAYER "pre_feedforward_layernorm.weight" : LAYER "post_attention_layernorm.weight", 0);
+    val f = feed_forward(x, h);
+    if (after)
+        f = write_norm(w, f, LAYER "post_feedforward_layernorm.weight", 0);
+    return EMIT(w->p, add, .in = {row, f});
 }
 
 bool decoder_write(const struct decoder *d, struct model *m, struct err *e)
 {
     const struct model_info *i = &m->info;
     struct prog             *p = bundle_prog(m->bundle, "text");
-    struct writer w = {.d = d, .i = i, .p = p, .b = m->bundle, .layer = -1,
+    struct inside x = {.w = {.m = m, .p = p, .b = m->bundle, .layer = -1, .eps = d->eps, .one = d->norm_one}, .d = d, .i = i,
                        .q = bundle_share(m->bundle, i->n_head) * i->head_dim,
-                       .kv = bundle_share(m->bundle, i->n_kv_head) * i->head_dim,
-                       .ff = bundle_share(m->bundle, i->ff)};
+                       .kv = bundle_share(m->bundle, i->n_kv_head) * i->head_dim, .ff = bundle_share(m->bundle, i->ff)};
     const struct weight table = {.part = {"model.embed_tokens.weight"}, .part_out = {i->n_vocab}, .in = i->width};
     const struct weight head = {.part = {"lm_head.weight"}, .part_out = {i->n_vocab}, .in = i->width};
-    wt  embed = bundle_weight(w.b, -1, &table);
-    val x = EMIT(p, embed, .in = {prog_tokens(p)}, .w = {embed}, .embed = {.scale = 1});
+    wt  embed = bundle_weight(m->bundle, -1, &table);
+    val row = EMIT(p, embed, .in = {prog_tokens(p)}, .w = {embed}, .embed = {.scale = d->embed_scale > 0 ? d->embed_scale : 1});
     for (uint32_t l = 0; l < i->n_layer; l++) {
-        w.layer = (int)l;
-        prog_layer(p, w.layer);
-        x = EMIT(p, add, .in = {x, attention(&w, norm(&w, x, LAYER "input_layernorm.weight", 0))});
-        x = EMIT(p, add, .in = {x, feed_forward(&w, norm(&w, x, LAYER "post_attention_layernorm.weight", 0))});
+        x.w.layer = (int)l;
+        prog_layer(p, x.w.layer);
+        row = layer(&x, row);
     }
-    w.layer = -1;
+    x.w.layer = -1;
     prog_layer(p, -1);
-    val last = norm(&w, EMIT(p, pick, .in = {x}), "model.norm.weight", 0);
-    val logits = EMIT(p, linear, .in = {last}, .w = {d->tied ? embed : bundle_weight(w.b, -1, &head)});
+    val last = write_norm(&x.w, EMIT(p, pick, .in = {row}), "model.norm.weight", 0);
+    val logits = EMIT(p, linear, .in = {last}, .w = {d->tied ? embed : bundle_weight(m->bundle, -1, &head)});
+    if (d->logit_softcap > 0)
+        logits = EMIT(p, act, .in = {logits}, .act = {.act = ACT_SOFTCAP, .limit = d->logit_softcap});
     prog_out(p, "logits", logits);
     m->text = p;
     return prog_end(p, e);

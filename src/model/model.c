@@ -4,6 +4,7 @@
  * is left over would be a part of the model that nobody computes. */
 #include "model/models.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -23,20 +24,41 @@ static const struct {
 
 static bool shape_fits(const struct weight *w, unsigned i, const struct tensor *t)
 {
+    if (w->flat) {
+        uint64_t n = 1;
+        for (unsigned k = 0; k < t->n_dim; k++)
+            n *= t->shape[k];
+        return n == w->part_out[i] && format_info(t->format)->block_values == 1;
+    }
     if (w->in == 1)
-        return t->n_dim == 1 && t->shape[0] == w->part_out[i] &&
-               t->shape[0] % format_info(t->format)->block_values == 0;
+        return t->n_dim == 1 && t->shape[0] == w->part_out[i] && format_info(t->format)->block_values == 1;
     return t->n_dim == 2 && t->shape[0] == w->part_out[i] && t->shape[1] == w->in &&
            t->shape[1] % format_info(t->format)->block_values == 0;
 }
 
 static void shape_text(const struct tensor *t, char *out, size_t room)
 {
-    int n = snprintf(out, room, "%s [", format_info(t->format)->name);
+    int n = snprintf(out, room, "%s [", tensor_kind(t).text);
     for (unsigned i = 0; i < t->n_dim && n > 0 && (size_t)n < room; i++)
         n += snprintf(out + n, room - (size_t)n, "%s%u", i ? ", " : "", t->shape[i]);
     if (n > 0 && (size_t)n < room)
         snprintf(out + n, room - (size_t)n, "]");
+}
+
+/* Leaves expert w->expert's share of a tensor of all of them. */
+static bool take_share(const struct weight *w, struct tensor *t)
+{
+    if (t->n_dim < 2 || t->shape[0] != w->n_expert)
+        return false;
+    uint64_t rows = 1;
+    t->n_dim--;
+    memmove(t->shape, t->shape + 1, t->n_dim * sizeof t->shape[0]);
+    for (unsigned i = 0; i + 1 < t->n_dim; i++)
+        rows *= t->shape[i];
+    *t = tensor_from_row(t, rows * w->expert, t->shape[t->n_dim - 1]);
+    t->bytes /= w->n_expert;
+    t->source_id = hash64(&w->expert, sizeof w->expert, t->source_id);
+    return true;
 }
 
 bool model_weight(const struct model *m, wt id, struct tensor part[4], size_t *n, struct err *e)
@@ -51,8 +73,9 @@ bool model_weight(const struct model *m, wt id, struct tensor part[4], size_t *n
                 memcpy(missing, name, sizeof name);
             continue;
         }
-        if (!shape_fits(w, i, &part[got])) {
-            shape_text(&part[got], shape, sizeof shape);
+        bool whole = !w->n_expert || strchr(w->part[i], '*');
+        shape_text(&part[got], shape, sizeof shape);
+        if (!(whole || take_share(w, &part[got])) || !shape_fits(w, i, &part[got])) {
             if (w->in == 1)
                 return err_set(e, ERR_CORRUPT, "tensor '%s' is %s, but the configuration wants [%u]", name, shape,
                                w->part_out[i]);
@@ -72,9 +95,16 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Tensors that may be there without being a weight: what is computed anew, read elsewhere, or tied. */
-static bool is_spare(const char *name)
+/* Tensors that may be there without being a weight: what is computed anew, read elsewhere, tied, or only guesses ahead. */
+static bool is_spare(const struct model *m, const char *name)
 {
+    static const char layers[] = "model.layers.";
+    bool              ahead = json_int_or(json_get(checkpoint_config(m->checkpoint), "num_nextn_predict_layers"), 0) > 0;
+    if (ahead && strncmp(name, layers, sizeof layers - 1) == 0 &&
+        strtoul(name + sizeof layers - 1, NULL, 10) >= m->info.n_layer)
+        return true;
+    if (strncmp(name, "mtp.", 4) == 0)
+        return true;
     return str_ends(str_of(name), STR("rotary_emb.inv_freq")) || strcmp(name, "rope_freqs.weight") == 0 ||
            strcmp(name, "lm_head.weight") == 0;
 }
@@ -85,7 +115,7 @@ static bool nothing_left(const struct model *m, char **used, size_t n_used, stru
     for (size_t i = 0; i < checkpoint_len(m->checkpoint); i++) {
         struct tensor t;
         const char   *name = checkpoint_at(m->checkpoint, i, &t);
-        if (!is_spare(name) && !bsearch(&name, used, n_used, sizeof *used, by_name))
+        if (!is_spare(m, name) && !bsearch(&name, used, n_used, sizeof *used, by_name))
             return err_set(e, ERR_UNSUPPORTED, "tensor '%s' has no place in a %s with this configuration", name,
                            m->info.arch);
     }

@@ -13,19 +13,27 @@ static const double two_pi = 6.283185307179586;
 struct rope {
     json     scaling;               /* NULL: none */
     double   base;
-    uint32_t dim;
+    uint32_t dim;                   /* columns of a head that are turned */
+    bool     partial;
     double   context;               /* max_position_embeddings */
-    float   *freq;                  /* [dim / 2] */
+    json     config;
+    float   *freq, *freq_long;      /* [dim / 2]; freq_long NULL: the same */
+    uint32_t from;                  /* tokens beyond which freq_long holds */
     double   factor;                /* on cosines and sines */
 };
 
+static float rope_period(const struct rope *r, uint32_t i)
+{
+    return (float)pow(r->base, (double)((float)(2 * i) / (float)r->dim));
+}
+
 /* Every key of a scaling must be understood: what is left out changes every answer a little. */
-static bool keys_known(json scaling, struct err *e)
+static bool keys_known(json scaling, bool partial, struct err *e)
 {
     static const char *const known[] = {
         "rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "low_freq_factor",
         "high_freq_factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate",
-        "partial_rotary_factor", "finetuned",
+        "partial_rotary_factor", "finetuned", "short_factor", "long_factor",
     };
     for (struct json_iter it = json_iter(scaling); json_next(&it);) {
         bool found = json_type(it.value) == JSON_NULL;
@@ -35,7 +43,7 @@ static bool keys_known(json scaling, struct err *e)
             return err_set(e, ERR_UNSUPPORTED, "configuration: rope scaling by '%.*s' is not supported", (int)it.key.n,
                            it.key.p);
     }
-    if (config_says(scaling, "partial_rotary_factor"))
+    if (!partial && config_says(scaling, "partial_rotary_factor"))
         return err_set(e, ERR_UNSUPPORTED, "configuration: partial_rotary_factor other than 1 is not supported");
     return true;
 }
@@ -114,19 +122,55 @@ static bool scale_yarn(struct rope *r, struct err *e)
     return true;
 }
 
+static bool read_divisors(const struct rope *r, const char *key, float *freq, struct err *e)
+{
+    json list = json_get(r->scaling, key);
+    if (json_type(list) != JSON_ARRAY || json_len(list) != r->dim / 2)
+        return err_set(e, ERR_CORRUPT, "configuration: %s has not %u numbers", key, r->dim / 2);
+    for (uint32_t i = 0; i < r->dim / 2; i++) {
+        double by;
+        if (!json_f64(json_at(list, i), &by) || !(by > 0) || by > 1e6)
+            return err_set(e, ERR_CORRUPT, "configuration: number %u of %s makes no sense", i, key);
+        freq[i] = 1.0f / ((float)by * rope_period(r, i));
+    }
+    return true;
+}
+
+/* LongRoPE: divisors for every pair, others for sequences longer than the old context; all of a sequence has those of
+ * its length. */
+static bool scale_long(struct rope *r, struct err *e)
+{
+    double old = 0, by = 0;
+    if (!config_number(r->config, "original_max_position_embeddings", 2, 1e9, &old, e) ||
+        !config_number(r->scaling, "original_max_position_embeddings", 2, 1e9, &old, e))
+        return false;
+    if (old == 0)
+        return err_set(e, ERR_CORRUPT, "configuration: longrope without original_max_position_embeddings");
+    by = r->context / old;
+    if (!config_number(r->scaling, "factor", 1e-3, 1e6, &by, e))
+        return false;
+    r->factor = by <= 1 ? 1 : sqrt(1 + log(by) / log(old));
+    if (!config_number(r->scaling, "attention_factor", 1e-3, 1e6, &r->factor, e))
+        return false;
+    r->from = (uint32_t)old;
+    r->freq_long = mem_array(r->dim / 2, sizeof *r->freq_long);
+    return read_divisors(r, "short_factor", r->freq, e) && read_divisors(r, "long_factor", r->freq_long, e);
+}
+
 static bool scale(struct rope *r, struct err *e)
 {
     static const struct {
         const char *name;
         bool (*scale)(struct rope *, struct err *);
-    } kinds[] = {{"default", NULL}, {"linear", scale_linear}, {"llama3", scale_llama3}, {"yarn", scale_yarn}};
+    } kinds[] = {{"default", NULL},          {"linear", scale_linear},   {"llama3", scale_llama3},
+                 {"yarn", scale_yarn},       {"longrope", scale_long},   {"su", scale_long}};
 
     if (!r->scaling)
         return true;
     if (json_type(r->scaling) != JSON_OBJECT)
         return err_set(e, ERR_CORRUPT, "configuration: rope_scaling is %s; an object is wanted",
                        json_type_name(r->scaling));
-    if (!keys_known(r->scaling, e))
+    if (!keys_known(r->scaling, r->partial, e))
         return false;
     json kind = json_get(r->scaling, "rope_type");
     if (!json_str(kind).p)
@@ -157,24 +201,51 @@ static bool divide(struct rope *r, const struct checkpoint *c, struct err *e)
     return true;
 }
 
-bool rope_read(const struct model *m, uint32_t head_dim, wt *freqs, float *factor, struct err *e)
+/* Where there is a set for each kind of layer, that of the kind asked for. */
+static json scaling_of(json config, const char *kind)
+{
+    json all = config_rope(config), one = kind ? json_get(all, kind) : NULL;
+    return json_type(one) == JSON_OBJECT ? one : all;
+}
+
+static bool rope_base(struct rope *r, const struct rope_ask *ask, struct err *e)
+{
+    if (ask->base && r->scaling == config_rope(r->config)) {
+        r->scaling = NULL;
+        return config_number(r->config, ask->base, 1e-3, 1e12, &r->base, e);
+    }
+    return config_number(r->scaling, "rope_theta", 1e-3, 1e12, &r->base, e) &&
+           config_number(r->config, "rope_theta", 1e-3, 1e12, &r->base, e);
+}
+
+static bool rope_columns(struct rope *r, const struct rope_ask *ask, struct err *e)
+{
+    double part = 1;
+    if (ask->partial && (!config_number(r->config, "partial_rotary_factor", 0, 1, &part, e) ||
+                         !config_number(r->scaling, "partial_rotary_factor", 0, 1, &part, e)))
+        return false;
+    r->dim = ask->turned ? ask->turned : (uint32_t)(ask->head_dim * part);
+    return (r->dim > 0 && r->dim % 2 == 0) ||
+           err_set(e, ERR_CORRUPT, "configuration: head_dim %u is odd, or the part of it that is turned", ask->head_dim);
+}
+
+bool rope_read(const struct model *m, const struct rope_ask *ask, struct rope_freqs *out, struct err *e)
 {
     json        config = checkpoint_config(m->checkpoint);
-    struct rope r = {
-        .scaling = config_rope(config), .base = 10000, .dim = head_dim, .factor = 1, .context = m->info.context};
-    if (head_dim % 2)
-        return err_set(e, ERR_CORRUPT, "configuration: head_dim %u is odd", head_dim);
-    if (!config_number(r.scaling, "rope_theta", 1e-3, 1e12, &r.base, e) ||
-        !config_number(config, "rope_theta", 1e-3, 1e12, &r.base, e))
+    struct rope r = {.config = config, .scaling = scaling_of(config, ask->kind), .base = 10000, .factor = 1,
+                     .context = m->info.context, .partial = ask->partial};
+    if (!rope_base(&r, ask, e) || !rope_columns(&r, ask, e))
         return false;
-    r.freq = mem_array(head_dim / 2, sizeof *r.freq);
-    for (uint32_t i = 0; i < head_dim / 2; i++)
-        r.freq[i] = 1.0f / (float)pow(r.base, (double)((float)(2 * i) / (float)head_dim));
+    r.freq = mem_array(r.dim / 2, sizeof *r.freq);
+    for (uint32_t i = 0; i < r.dim / 2; i++)
+        r.freq[i] = 1.0f / rope_period(&r, i);
     bool ok = scale(&r, e) && divide(&r, m->checkpoint, e);
-    if (ok) {
-        *freqs = bundle_const(m->bundle, r.freq, head_dim / 2);
-        *factor = (float)r.factor;
-    }
+    if (ok)
+        *out = (struct rope_freqs){
+            .w = bundle_const(m->bundle, r.freq, r.dim / 2),
+            .w_long = r.freq_long ? bundle_const(m->bundle, r.freq_long, r.dim / 2) : (wt){0},
+            .n_rot = r.dim < ask->head_dim ? r.dim : 0, .from = r.from, .factor = (float)r.factor};
     free(r.freq);
+    free(r.freq_long);
     return ok;
 }

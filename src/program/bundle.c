@@ -120,6 +120,8 @@ static bool weight_shape(struct weight *w)
 static bool weight_equal(const struct weight *a, const struct weight *b)
 {
     char x[NAME_MAX_], y[NAME_MAX_];
+    if (a->expert != b->expert || a->n_expert != b->n_expert)
+        return false;
     for (unsigned i = 0; i < 4; i++) {
         if (!a->part[i] != !b->part[i])
             return false;
@@ -133,7 +135,7 @@ static bool weight_equal(const struct weight *a, const struct weight *b)
     return true;
 }
 
-wt bundle_weight(struct bundle *b, int layer, const struct weight *in)
+static wt weight_take(struct bundle *b, int layer, const struct weight *in)
 {
     if (failed(b))
         return (wt){0};
@@ -143,7 +145,7 @@ wt bundle_weight(struct bundle *b, int layer, const struct weight *in)
     w.use = OP_COUNT;
     w.uses = 0;
     char     name[NAME_MAX_] = "(unnamed)";
-    uint64_t hash = 0;
+    uint64_t hash = w.expert;
     for (unsigned i = 0; i < 4 && w.part[i]; i++) {
         weight_name(&w, i, name, sizeof name);
         hash = hash64(name, strlen(name), hash + 1);
@@ -166,6 +168,27 @@ wt bundle_weight(struct bundle *b, int layer, const struct weight *in)
         if (w.part[i])
             w.part[i] = arena_copy(&b->names, w.part[i], strlen(w.part[i]));
     return weight_add(b, &w, hash);
+}
+
+wt bundle_weight(struct bundle *b, int layer, const struct weight *w)
+{
+    struct weight one = *w;
+    one.n_expert = one.expert = 0;
+    return weight_take(b, layer, &one);
+}
+
+wt bundle_experts(struct bundle *b, int layer, const struct weight *w)
+{
+    wt            first = {0};
+    struct weight one = *w;
+    CHECK(w->n_expert > 0);
+    for (one.expert = 0; one.expert < w->n_expert; one.expert++) {
+        wt id = weight_take(b, layer, &one);
+        first = one.expert == 0 ? id : first;
+        if (!failed(b) && id.id != first.id + one.expert)
+            err_set(&b->err, ERR_CORRUPT, "layer %d: weights of %u experts do not follow each other", layer, w->n_expert);
+    }
+    return failed(b) ? (wt){0} : first;
 }
 
 wt bundle_const(struct bundle *b, const float *x, uint32_t n)
@@ -208,15 +231,26 @@ const struct weight *bundle_weight_at(const struct bundle *b, wt w)
 void bundle_use(struct bundle *b, wt w, enum op op)
 {
     CHECK(w.id > 0 && w.id <= b->n_weight);
-    struct weight *x = b->weight[w.id - 1];
-    if (x->uses == 0)
-        x->use = op;
-    x->uses |= 1u << op;
+    uint32_t n = b->weight[w.id - 1]->n_expert;
+    for (uint32_t i = 0; i < (n ? n : 1); i++) {
+        struct weight *x = b->weight[w.id - 1 + i];
+        if (x->uses == 0)
+            x->use = op;
+        x->uses |= 1u << op;
+    }
 }
 
 size_t bundle_n_states(const struct bundle *b)
 {
     return b->n_state;
+}
+
+bool bundle_has_state(const struct bundle *b, enum state_kind kind)
+{
+    for (size_t i = 0; i < b->n_state; i++)
+        if (b->state[i]->kind == kind)
+            return true;
+    return false;
 }
 
 const struct state *bundle_state_at(const struct bundle *b, st s)
@@ -229,9 +263,12 @@ void weight_name(const struct weight *w, unsigned part, char *out, size_t room)
 {
     CHECK(part < 4 && room > 0);
     const char *name = w->part[part] ? w->part[part] : "(constant)";
-    const char *mark = strchr(name, '#');
-    if (mark)
-        snprintf(out, room, "%.*s%d%s", (int)(mark - name), name, w->layer, mark + 1);
-    else
-        snprintf(out, room, "%s", name);
+    size_t      n = 0;
+    for (; *name && n + 1 < room; name++)
+        if (*name == '#' || *name == '*') {
+            int more = snprintf(out + n, room - n, "%lld", *name == '#' ? (long long)w->layer : (long long)w->expert);
+            n = n + (size_t)more < room ? n + (size_t)more : room - 1;
+        } else
+            out[n++] = *name;
+    out[n] = 0;
 }

@@ -21,6 +21,8 @@ static void list_weight(const struct weight *w, struct buf *out)
         weight_name(w, i, name, sizeof name);
         buf_printf(out, "%s%s", i ? " | " : "", name);
     }
+    if (w->n_expert)
+        buf_printf(out, " of %u experts", w->n_expert);
 }
 
 static void list_instr(const struct prog *p, size_t at, struct buf *out)
@@ -39,7 +41,7 @@ static void list_instr(const struct prog *p, size_t at, struct buf *out)
         buf_char(out, ' ');
         list_value(p, i->in[k], out);
     }
-    for (unsigned k = 0; k < 2; k++)
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
         if (i->w[k].id) {
             buf_str(out, STR("; "));
             list_weight(bundle_weight_at(b, i->w[k]), out);

@@ -16,8 +16,10 @@ struct op_case {
     const char   *name;             /* NULL ends a table */
     struct instr  instr;            /* only its parameters are read */
     uint32_t      in[3];            /* widths of the inputs (none for token ids) */
+    bool          list;             /* constants are columns of the inputs, not frequencies */
     bool          views;            /* the inputs are columns of one wider value, not values of their own */
-    struct weight w[2];             /* part_out and in; in 0: a constant of part_out[0] numbers; no part_out: absent */
+    struct weight w[WEIGHTS_MAX];   /* part_out, in, n_expert; in 0: a constant of part_out[0] numbers; no part_out: absent */
+    uint32_t      state;            /* width of a state of the sequence; 0: one a token, of in[1] + in[2], if the op has one */
     uint32_t      seq[OP_CASE_SEQS];    /* tokens of each sequence */
     uint32_t      chunk;            /* tokens of a sequence in one run at most; 0: all at once */
 };

@@ -178,7 +178,7 @@ static bool inputs_fit(struct prog *p, const struct op_type *t, const struct ins
 
 static bool weights_fit(struct prog *p, const struct op_type *t, const struct instr *i)
 {
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++) {
         bool here = i->w[k].id != 0;
         if (here ? k >= t->n_w_max : k < t->n_w)
             return prog_fail(p, "weight %u is %s", k, here ? "one too many" : "missing");
@@ -210,7 +210,7 @@ val prog_emit(struct prog *p, enum op op, const struct instr *in)
     p->emitting = NO_OP;
     if (!i.out.id)
         return i.out;
-    for (unsigned k = 0; k < 2; k++)
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
         if (i.w[k].id)
             bundle_use(p->bundle, i.w[k], op);
     if ((p->n_code & (p->n_code - 1)) == 0)
@@ -285,6 +285,14 @@ bool prog_end(struct prog *p, struct err *e)
     }
     p->ended = true;
     return true;
+}
+
+uint32_t prog_long_from(const struct prog *p)
+{
+    uint32_t from = 0;
+    for (size_t i = 0; i < p->n_code && !from; i++)
+        from = p->code[i].op == OP_rope ? p->code[i].rope.from : 0;
+    return from;
 }
 
 size_t prog_len(const struct prog *p)

@@ -35,13 +35,23 @@ typedef struct { uint16_t id; } st;             /* 0: none */
 
 enum rows_of { ROWS_TOKEN, ROWS_PICK };         /* every token of the run; those that want logits */
 
-/* What a sequence remembers.  TOKEN: one record of `width` numbers a token, in blocks, for as long as the sequence. */
-enum state_kind { STATE_TOKEN };
+/* What a sequence remembers.  TOKEN: one record of `width` numbers a token, in blocks, for as long as the sequence.
+ * SEQUENCE: one record of `width` single-precision numbers for all of it, which every token changes: it cannot go back. */
+enum state_kind { STATE_TOKEN, STATE_SEQUENCE };
 
 /* How a weight is cut over ranks: each stacked part by itself, along out or along in. */
 enum split { SPLIT_NONE, SPLIT_OUT, SPLIT_IN };
 
-enum act { ACT_SILU, ACT_GELU_TANH };
+/* SILU x / (1 + e^-x); GELU_TANH the tanh form of gelu; RELU2 max(x, 0)^2; SIGMOID 1 / (1 + e^-x); SOFTCAP limit tanh(x /
+ * limit).  CLIPPED only gates: min(x, limit) / (1 + e^-1.702 min(x, limit)), and what it gates is clipped to +-limit and
+ * has 1 added. */
+enum act { ACT_SILU, ACT_GELU_TANH, ACT_RELU2, ACT_SIGMOID, ACT_SOFTCAP, ACT_CLIPPED, ACT_COUNT };
+
+/* How experts are chosen from their logits.  SOFTMAX: the k largest, weighted by the softmax over all.  SIGMOID: weighted by
+ * 1 / (1 + e^-x), chosen by that plus a bias. */
+enum router { ROUTER_SOFTMAX, ROUTER_SIGMOID };
+
+enum { WEIGHTS_MAX = 5, EXPERTS_MAX = 1024 };   /* weights of one instruction; experts that one chooses from */
 
 enum op {
 #define OP(name, what, ...) OP_##name,
@@ -53,7 +63,7 @@ enum op {
 struct instr {
     uint16_t op, layer;             /* layer + 1; 0: none */
     val      out, in[3];
-    wt       w[2];
+    wt       w[WEIGHTS_MAX];
     st       s;
     union {
 #define OP(name, what, ...) struct { __VA_ARGS__ } name;
@@ -74,13 +84,18 @@ struct value {
 };
 
 /* A weight as a model names it: 1..4 checkpoint tensors stacked along out (q|k|v, gate|up).  '#' in a name stands for
- * the layer.  part_out are the rows of each part, on this rank.  A vector has in = 1 (biases, norm weights). */
+ * the layer.  part_out are the rows of each part, on this rank.  A vector has in = 1 (biases, norm weights).
+ *
+ * The weights of n_expert experts are as many weights with ids in a row, of one shape.  '*' in a name stands for the
+ * expert; a name without it is that of one tensor of all experts, outermost first, and each weight is its share of it. */
 struct weight {
     const char *part[4];
     uint32_t    part_out[4];
     uint32_t    out, in;            /* out is filled in: the sum of part_out */
     enum split  split;
     bool        optional;           /* may be absent as a whole: then backends see no bias */
+    bool        flat;               /* a vector whose tensor may have any axes (a convolution's taps) */
+    uint32_t    n_expert, expert;   /* n_expert 0: no expert's; expert is filled in */
     int         layer;              /* filled in */
     const float *data;              /* filled in for constants: out * in numbers; NULL for checkpoint tensors */
     enum op     use;                /* filled in: the first op that reads it, … */
@@ -89,7 +104,7 @@ struct weight {
 
 struct state {
     enum state_kind kind;
-    uint32_t        width;          /* numbers a token */
+    uint32_t        width;          /* numbers a token, or in all */
     int             layer;
 };
 
@@ -101,6 +116,7 @@ int            bundle_rank(const struct bundle *b);
 int            bundle_world(const struct bundle *b);
 
 wt bundle_weight(struct bundle *b, int layer, const struct weight *w);      /* equal names: the same weight */
+wt bundle_experts(struct bundle *b, int layer, const struct weight *w);     /* the first expert's; n_expert is set */
 wt bundle_const(struct bundle *b, const float *x, uint32_t n);              /* [n, 1]; copied */
 st bundle_state(struct bundle *b, int layer, enum state_kind kind, uint32_t width);
 
@@ -125,6 +141,7 @@ bool prog_fail(struct prog *p, const char *fmt, ...) PRINTF(2, 3);
 MUST_USE bool prog_end(struct prog *p, struct err *e);
 
 size_t               prog_len(const struct prog *p);
+uint32_t             prog_long_from(const struct prog *p);          /* OP_rope's `from`; 0: length changes nothing */
 const struct instr  *prog_at(const struct prog *p, size_t i);
 size_t               prog_n_values(const struct prog *p);           /* val ids run from 1 to this */
 const struct value  *prog_value(const struct prog *p, val v);
@@ -132,9 +149,10 @@ val                  prog_result(const struct prog *p, const char *name);   /* 0
 size_t               bundle_n_weights(const struct bundle *b);      /* wt ids run from 1 to this */
 const struct weight *bundle_weight_at(const struct bundle *b, wt w);
 size_t               bundle_n_states(const struct bundle *b);       /* st ids run from 1 to this */
+bool                 bundle_has_state(const struct bundle *b, enum state_kind kind);
 const struct state  *bundle_state_at(const struct bundle *b, st s);
 
-/* The name of part i with its layer put in, in the caller's room. */
+/* The name of part i with its layer and expert put in, in the caller's room. */
 void weight_name(const struct weight *w, unsigned part, char *out, size_t room);
 
 const char *op_name(enum op op);

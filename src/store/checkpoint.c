@@ -3,6 +3,7 @@
 
 #include "store/gguf.h"
 #include "store/gguf_names.h"
+#include "store/quant.h"
 #include "store/shards.h"
 
 #include "base/arena.h"
@@ -80,24 +81,36 @@ static bool json_if_beside(const struct checkpoint *c, const char *name, struct 
     return json_beside(c, name, out, &why) || why.kind == ERR_NOT_FOUND || err_set(e, why.kind, "%s", why.text);
 }
 
+/* The tensors of all shards that count; a quantised weight's parts may lie in several. */
+static bool shards_take(struct checkpoint *c, struct err *e)
+{
+    size_t n = 0, n_max = 0;
+    for (size_t i = 0; i < c->shards.n; i++)
+        n_max += safetensors_len(c->shards.at[i].tensors);
+    struct tensor_entry *all = mem_array(n_max, sizeof *all);
+    for (size_t i = 0; i < c->shards.n; i++) {
+        const struct safetensors *s = c->shards.at[i].tensors;
+        for (size_t k = 0; k < safetensors_len(s); k++) {
+            struct tensor_entry x;
+            x.name = safetensors_at(s, k, &x.tensor);
+            if (shards_own(&c->shards, i, x.name))
+                all[n++] = x;
+        }
+    }
+    bool ok = quant_join(all, &n, json_root(c->config), e) || err_in(e, "%s", c->path);
+    for (size_t i = 0; ok && i < n; i++)
+        entry_push(c, all[i].name, &all[i].tensor);
+    free(all);
+    return ok;
+}
+
 static bool folder_open(struct checkpoint *c, struct err *e)
 {
     if (!json_beside(c, "config.json", &c->config, e) ||
         !json_if_beside(c, "generation_config.json", &c->generation, e) ||
         !json_if_beside(c, "tokenizer_config.json", &c->tokenizer, e))
         return false;
-    if (!shards_open(&c->shards, c->path, e))
-        return false;
-    for (size_t i = 0; i < c->shards.n; i++) {
-        const struct safetensors *s = c->shards.at[i].tensors;
-        for (size_t k = 0; k < safetensors_len(s); k++) {
-            struct tensor t;
-            struct str    name = safetensors_at(s, k, &t);
-            if (shards_own(&c->shards, i, name))
-                entry_push(c, name, &t);
-        }
-    }
-    return true;
+    return shards_open(&c->shards, c->path, e) && shards_take(c, e);
 }
 
 bool checkpoint_open(struct checkpoint **out, const char *path, struct err *e)
@@ -152,13 +165,18 @@ static void add_file(struct sha256_run *h, const struct file_map *m)
 
 static void add_tensor(struct sha256_run *h, const struct checkpoint *c, const struct entry *x)
 {
-    size_t in = 0;
-    while (in < c->shards.n && !((uintptr_t)x->tensor.data - (uintptr_t)c->shards.at[in].map.p < c->shards.at[in].map.n))
-        in++;
-    uintptr_t from = (uintptr_t)(in < c->shards.n ? c->shards.at[in].map.p : c->map.p);
-    uint64_t  place[] = {in, (uintptr_t)x->tensor.data - from, x->tensor.bytes, (uint64_t)x->tensor.format};
+    struct tensor_piece piece[TENSOR_PIECES_MAX];
+    size_t              n = tensor_pieces(&x->tensor, piece);
     sha256_add(h, x->name, strlen(x->name) + 1);
-    sha256_add(h, place, sizeof place);
+    for (size_t i = 0; i < n; i++) {
+        size_t in = 0;
+        while (in < c->shards.n && !((uintptr_t)piece[i].p - (uintptr_t)c->shards.at[in].map.p < c->shards.at[in].map.n))
+            in++;
+        uintptr_t from = (uintptr_t)(in < c->shards.n ? c->shards.at[in].map.p : c->map.p);
+        uint64_t  place[] = {in, (uintptr_t)piece[i].p - from, piece[i].n, (uint64_t)x->tensor.format};
+        sha256_add(h, place, sizeof place);
+    }
+    sha256_add(h, &x->tensor.scales.group, sizeof x->tensor.scales.group);
 }
 
 struct sha256 checkpoint_key(const struct checkpoint *c)

@@ -28,7 +28,8 @@ struct gguf;        /* store/gguf.h */
  * is ERR_UNSUPPORTED; a missing file ERR_NOT_FOUND.  generation_config.json and tokenizer_config.json may be missing.
  *
  * A folder's weights are model.safetensors when it is there, else what model.safetensors.index.json names (the index
- * decides which tensors count), else every *.safetensors.  Which types are listed: store/safetensors.h. */
+ * decides which tensors count), else every *.safetensors.  Which types are listed: store/safetensors.h; quantised weights
+ * are joined from their parts: store/quant.h. */
 MUST_USE bool checkpoint_open(struct checkpoint **out, const char *path, struct err *e);
 void          checkpoint_close(struct checkpoint *c);           /* NULL is fine */
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct arch { const char *gguf, *hf, *type; bool interleaved, bias; } archs[] = {
 #define ARCH(...) {__VA_ARGS__},
@@ -42,7 +43,12 @@ static const struct key scaling[] = {
 #include "store/gguf_names.def"
 };
 
-static const struct { const char *gguf; double neutral; } refused[] = {
+static const struct { const char *arch, *hf; } flags[] = {
+#define FLAG(...) {__VA_ARGS__},
+#include "store/gguf_names.def"
+};
+
+static const struct { const char *gguf; double neutral; const char *but; } refused[] = {
 #define REFUSE(...) {__VA_ARGS__},
 #include "store/gguf_names.def"
 };
@@ -265,6 +271,9 @@ static bool config_put(const struct config *c, struct err *e)
         json_put_bool(c->w, "attention_bias", has_tensor(c, "blk.0.attn_q.bias"));
         json_put_bool(c->w, "mlp_bias", has_tensor(c, "blk.0.ffn_up.bias"));
     }
+    for (size_t i = 0; i < COUNT(flags); i++)
+        if (strcmp(flags[i].arch, c->arch->gguf) == 0)
+            json_put_bool(c->w, flags[i].hf, true);
     json_put_bool(c->w, "hearth_rope_interleaved", c->arch->interleaved);
     return true;
 }
@@ -293,7 +302,8 @@ static bool settings_check(const struct config *c, struct err *e)
         const struct full_key k = full_key(c, refused[i].gguf);
         struct gguf_value     v;
         double                d = gguf_num(c->g, k.text, NAN);
-        if (gguf_find(c->g, k.text, &v) && d != refused[i].neutral)
+        bool                  known = refused[i].but && strcmp(refused[i].but, c->arch->gguf) == 0;
+        if (!known && gguf_find(c->g, k.text, &v) && d != refused[i].neutral)
             return err_set(e, ERR_UNSUPPORTED, "key %s: a value of %g is not known here", k.text, d);
     }
     return true;

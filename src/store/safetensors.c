@@ -22,11 +22,11 @@ struct safetensors {
 static const struct dtype { const char *name; uint8_t block_values, bytes; int format; } dtypes[] = {
     {"F32", 1, 4, FORMAT_F32}, {"F16", 1, 2, FORMAT_F16}, {"BF16", 1, 2, FORMAT_BF16},
     {"F64", 1, 8, -1},         {"I64", 1, 8, -1},         {"U64", 1, 8, -1},
-    {"I32", 1, 4, -1},         {"U32", 1, 4, -1},         {"I16", 1, 2, -1},
-    {"U16", 1, 2, -1},         {"I8", 1, 1, -1},          {"U8", 1, 1, -1},
+    {"I16", 1, 2, -1},         {"U16", 1, 2, -1},         {"I8", 1, 1, -1},
     {"BOOL", 1, 1, -1},        {"F8_E4M3", 1, 1, -1},     {"F8_E5M2", 1, 1, -1},
     {"F8_E8M0", 1, 1, -1},     {"C64", 1, 8, -1},         {"F4", 2, 1, -1},
     {"F6_E2M3", 4, 3, -1},     {"F6_E3M2", 4, 3, -1},
+    {"U32", 1, 4, SAFETENSORS_U32}, {"I32", 1, 4, SAFETENSORS_I32}, {"U8", 1, 1, SAFETENSORS_U8},
 };
 
 static bool type_read(struct tensor_claim *c, json v, struct err *e)
@@ -39,7 +39,7 @@ static bool type_read(struct tensor_claim *c, json v, struct err *e)
         if (!str_is(want, d->name))
             continue;
         if (d->format < 0 && str_ends(c->name, STR(".weight")))
-            return err_set(e, ERR_UNSUPPORTED, "weights of type %s cannot be read (F32, F16 and BF16 can)", d->name);
+            return err_set(e, ERR_UNSUPPORTED, "weights of type %s cannot be read (F32, F16, BF16 and MLX's quantised can)", d->name);
         c->type = d->name;
         c->block_values = d->block_values;
         c->block_bytes = d->bytes;

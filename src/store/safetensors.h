@@ -4,10 +4,10 @@
  * safetensors_parse() checks everything it will ever hand out: the header inside the file, every tensor's type, shape
  * and offsets against each other and the file, no overlap, no gap, no name twice.  The bytes are borrowed.
  *
- * F32, F16 and BF16 are listed.  Tensors of other types that the specification knows (masks, positions, packed
- * integers, float8) are checked and left out, except when the name ends in ".weight": a model would ask for that one,
- * and the file is ERR_UNSUPPORTED, naming tensor and type.  So is a file with a type that the specification does not
- * know. */
+ * F32, F16 and BF16 are listed, and with formats of their own the integers that quantised weights are made of
+ * (store/quant.h joins them).  Tensors of other types that the specification knows (masks, positions, float8) are checked
+ * and left out, except when the name ends in ".weight": a model would ask for that one, and the file is ERR_UNSUPPORTED,
+ * naming tensor and type.  So is a file with a type that the specification does not know. */
 #ifndef STORE_SAFETENSORS_H
 #define STORE_SAFETENSORS_H
 
@@ -20,6 +20,9 @@ extern "C" {
 #endif
 
 struct safetensors;
+
+/* Formats of listed integers: no model and no backend knows these. */
+enum { SAFETENSORS_U32 = FORMAT_COUNT, SAFETENSORS_I32, SAFETENSORS_U8 };
 
 /* name is used in messages and in source ids. */
 MUST_USE bool safetensors_parse(struct safetensors **out, const uint8_t *p, size_t n, const char *name, struct err *e);

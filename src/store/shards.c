@@ -15,7 +15,7 @@ bool object_read(struct json_doc **out, const char *path, struct err *e)
     buf_init(&text, 0);
     struct json_doc *doc = NULL;
     bool             ok = file_read(&text, path, JSON_BYTES_MAX, e);
-    if (ok && !json_parse(&doc, buf_view(&text), &why))
+    if (ok && !json_parse_python(&doc, buf_view(&text), &why))
         ok = err_set(e, ERR_CORRUPT, "%s: %s", path, why.text);
     else if (ok && json_type(json_root(doc)) != JSON_OBJECT)
         ok = err_set(e, ERR_CORRUPT, "%s is %s, not an object", path, json_type_name(json_root(doc)));

@@ -20,7 +20,7 @@ struct tensor_claim {
     struct str  name;
     const char *type;                           /* the file's own word for it */
     uint32_t    block_values, block_bytes;
-    int         format;                         /* enum format; -1: checked as the others are, but not listed */
+    int         format;                         /* enum format or beyond; -1: checked as the others are, but not listed */
     uint64_t    shape[TENSOR_AXES_MAX];         /* outermost first */
     uint8_t     n_dim;
     uint64_t    begin, bytes;                   /* in the file's data; TENSOR_BYTES_UNSAID: as the shape has it */

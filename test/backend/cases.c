@@ -37,7 +37,9 @@ static void inputs(struct prog *p, const struct op_case *c, val in[3])
 
 static wt weight(struct bundle *b, const struct op_case *c, unsigned k, enum split split)
 {
-    static const char *const name[2][4] = {{"w0.0", "w0.1", "w0.2", "w0.3"}, {"w1.0", "w1.1", "w1.2", "w1.3"}};
+    static const char *const name[WEIGHTS_MAX][4] = {{"w0.0.*", "w0.1.*", "w0.2.*", "w0.3.*"},
+                                                     {"w1.0.*", "w1.1.*", "w1.2.*", "w1.3.*"},
+                                                     {"w2.*"}, {"w3.*"}, {"w4.*"}};
     struct weight w = c->w[k];
     float         numbers[256];
     if (!w.part_out[0])
@@ -45,13 +47,13 @@ static wt weight(struct bundle *b, const struct op_case *c, unsigned k, enum spl
     if (!w.in) {
         CHECK(w.part_out[0] <= 256);
         for (uint32_t i = 0; i < w.part_out[0]; i++)
-            numbers[i] = powf(10000, -(float)i / (float)w.part_out[0]);
+            numbers[i] = c->list ? (float)(i * 7919 % (c->in[0] + c->in[1])) : powf(10000, -(float)(i + k) / (float)w.part_out[0]);
         return bundle_const(b, numbers, w.part_out[0]);
     }
     for (unsigned i = 0; i < 4; i++)
         w.part[i] = w.part_out[i] ? name[k][i] : NULL;
     w.split = split;
-    return bundle_weight(b, -1, &w);
+    return w.n_expert ? bundle_experts(b, -1, &w) : bundle_weight(b, -1, &w);
 }
 
 static struct prog *case_prog(enum op op, const struct op_case *c)
@@ -67,10 +69,11 @@ static struct prog *case_prog(enum op op, const struct op_case *c)
     if (op == OP_sum)           /* only a cut matrix leaves something to add up */
         i.in[0] = EMIT(p, linear, .in = {i.in[0]}, .w = {weight(b, c, 0, SPLIT_IN)});
     else
-        for (unsigned k = 0; k < 2; k++)
+        for (unsigned k = 0; k < WEIGHTS_MAX; k++)
             i.w[k] = weight(b, c, k, SPLIT_NONE);
     if (op_type(op)->state)
-        i.s = bundle_state(b, -1, STATE_TOKEN, c->in[1] + c->in[2]);
+        i.s = c->state ? bundle_state(b, -1, STATE_SEQUENCE, c->state)
+                       : bundle_state(b, -1, STATE_TOKEN, c->in[1] + c->in[2]);
     prog_out(p, "out", prog_emit(p, op, &i));
     if (prog_end(p, &e))
         return p;
@@ -121,8 +124,10 @@ static float *feed_run(const struct feed *f, const struct rig *r, bool picked, s
     float    *out = mem_array((size_t)f->n_token * f->width, sizeof *out);
     int32_t  *token = mem_array(f->n_token, sizeof *token);
     uint32_t *pick = mem_array(f->n_token, sizeof *pick), *block = mem_array(f->n_block, sizeof *block);
+    static const uint32_t slot[OP_CASE_SEQS] = {3, 0, 7, 1, 6, 2, 5, 4};
     uint32_t  start[OP_CASE_SEQS + 1], done[OP_CASE_SEQS] = {0};
-    struct batch in = {.n_seq = f->n_seq, .token = token, .start = start, .past = done, .block = block,
+    struct batch in = {.n_seq = f->n_seq, .token = token, .start = start, .past = done, .block = block, .reach = f->c->seq,
+                       .slot = slot,
                        .block_max = f->block_max, .pick = pick};
     struct err e;
     bool       ok = true;
@@ -183,6 +188,8 @@ static double worst_row(const float *is, const float *should, size_t n_row, size
 static bool format_fits(const struct op_case *c, enum format f)
 {
     uint32_t in = c->w[0].in, block = format_info(f)->block_values;
+    if (c->w[0].n_expert && c->w[1].in % block)
+        return false;
     if (in <= 1)                                    /* no matrix: its vectors in the plain formats, once without any */
         return in ? block == 1 : f == FORMAT_F32;
     return in % block == 0;
@@ -227,6 +234,8 @@ static double bound_of(enum op op, enum format format, enum precision precision)
 #define BOUND_LINEAR(format, exact, fast) [FORMAT_##format] = {fast, exact},
 #include "program/bounds.def"
     };
+    if (op == OP_experts)
+        return 2 * linear[format][precision];
     return op == OP_linear || op == OP_sum ? linear[format][precision] : ops[op][precision];
 }
 

@@ -69,7 +69,7 @@ static void fill_scales(enum format f, char *block, uint64_t *seed)
         put_f16(block + how[f].at + 2, how[f].min, !parts, random >> 20);
 }
 
-void rig_fill(enum format f, size_t n, uint64_t seed, char *out)
+static void fill(enum format f, size_t n, uint64_t seed, char *out)
 {
     const struct format_info *info = format_info(f);
     for (size_t i = 0; i < n; i += info->block_values, out += info->block_bytes) {
@@ -79,8 +79,75 @@ void rig_fill(enum format f, size_t n, uint64_t seed, char *out)
         }
         for (size_t k = 0; k < info->block_bytes; k++)
             out[k] = (char)rig_random(&seed);
-        fill_scales(f, out, &seed);
+        if (info->scale == SCALE_INSIDE)
+            fill_scales(f, out, &seed);
     }
+}
+
+/* Scales (and biases) of n groups, so that numbers are near zero on average and below 1 or so. */
+static void fill_apart(const struct tensor *t, size_t n, uint64_t seed, char *scale, char *bias)
+{
+    const struct format_info *info = format_info(t->format);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t random = rig_random(&seed);
+        float    x = (1 + (float)(random & 1023) / 1024) / (float)(1u << info->bits);
+        if (info->scale == SCALE_AFFINE) {
+            size_t each = format_info(t->scales.as)->block_bytes;
+            fill_float(t->scales.as, random >> 63 ? -x : x, scale + i * each);
+            fill_float(t->scales.as, (random >> 63 ? x : -x) * (float)(1u << info->bits) / 2, bias + i * each);
+        } else if (info->scale == SCALE_E8M0) {
+            scale[i] = (char)((info->bits == 4 ? 123 : 117) + random % 3);
+        } else {
+            scale[i] = (char)((random & 0x80) | 3 << 3 | (random & 15));
+        }
+    }
+}
+
+char *rig_tensor(enum format f, uint32_t rows, uint32_t in, uint64_t seed, bool blank, struct tensor *out)
+{
+    static const enum format  as[] = {FORMAT_BF16, FORMAT_F16, FORMAT_F32};
+    const struct format_info *info = format_info(f);
+    size_t                    n = (size_t)rows * in;
+    uint64_t                  choice = seed >> 32;
+    *out = (struct tensor){.bytes = format_bytes(f, n), .shape = {rows, in}, .format = f, .n_dim = in == 1 ? 1 : 2,
+                           .source_id = seed};
+    size_t codes = out->bytes, n_scale = 0, each = 1;
+    if (info->scale != SCALE_INSIDE) {
+        uint32_t fits = info->group_min;
+        while (fits * 2 <= info->group_max && in % (fits * 2) == 0)
+            fits *= 2;
+        out->scales.group = info->group_min;
+        while (out->scales.group < fits && rig_random(&choice) % 2)
+            out->scales.group *= 2;
+        n_scale = n / out->scales.group;
+        if (info->scale == SCALE_AFFINE)
+            out->scales.as = as[rig_random(&choice) % 3];
+        each = info->scale == SCALE_AFFINE ? format_info(out->scales.as)->block_bytes : 1;
+        out->bytes += n_scale * each * (info->scale == SCALE_AFFINE ? 2 : 1);
+    }
+    char *memory = mem_new(out->bytes + 1), *scale = memory + 1 + codes, *bias = scale + n_scale * each;
+    out->data = memory + 1;
+    if (n_scale) {
+        out->scales.scale = scale;
+        out->scales.bias = info->scale == SCALE_AFFINE ? bias : NULL;
+    }
+    if (!blank)
+        fill(f, n, seed, memory + 1);
+    if (!blank && n_scale)
+        fill_apart(out, n_scale, seed, scale, bias);
+    return memory;
+}
+
+/* Experts differ in their numbers, but are quantised alike: what the upper half of a seed decides. */
+static uint64_t seed_of(const struct weight *w, unsigned part, uint64_t seed)
+{
+    char          name[256];
+    struct weight first = *w;
+    first.expert = 0;
+    weight_name(w, part, name, sizeof name);
+    uint64_t own = hash64(name, strlen(name), seed);
+    weight_name(&first, part, name, sizeof name);
+    return (hash64(name, strlen(name), seed) & ~(uint64_t)UINT32_MAX) | (own & UINT32_MAX);
 }
 
 /* The parts of weight w, of random numbers that depend on their names and the seed. */
@@ -92,15 +159,9 @@ static struct parts make_parts(struct rig *r, const struct weight *w, const stru
         weight_name(w, (unsigned)p.n, name, sizeof name);
         bool single = format_info(o->format)->block_values == 1;
         enum format f = strncmp(name, "in.", 3) == 0 || (w->in == 1 && !single) ? FORMAT_F32 : o->format;
-        uint64_t    id64 = hash64(name, strlen(name), o->seed);
-        size_t      count = (size_t)w->part_out[p.n] * w->in, bytes = format_bytes(f, count);
-        char       *data = mem_new(bytes + 1);
-        if (!o->blank)
-            rig_fill(f, count, id64, data + 1);     /* data may be unaligned: so it is */
         r->data = mem_grow(r->data, r->n_data + 1, sizeof *r->data);
-        r->data[r->n_data++] = data;
-        p.part[p.n] = (struct tensor){.data = data + 1, .bytes = bytes, .shape = {w->part_out[p.n], w->in}, .format = f,
-                                      .n_dim = w->in == 1 ? 1 : 2, .source_id = id64};
+        r->data[r->n_data++] = rig_tensor(f, w->part_out[p.n], w->in, seed_of(w, (unsigned)p.n, o->seed), o->blank,
+                                          &p.part[p.n]);
     }
     return p;
 }

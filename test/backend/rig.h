@@ -33,8 +33,10 @@ void rig_close(struct rig *r);
 uint64_t rig_random(uint64_t *state);
 float    rig_normal(uint64_t *state);       /* about N(0, 1), at most 3.5 */
 
-/* n numbers of a format: floats near N(0, 1); blocks of random codes with scales as quantisers make them. */
-void rig_fill(enum format f, size_t n, uint64_t seed, char *out);
+/* A random tensor of that format: floats near N(0, 1), or random codes with scales as quantisers make them; where a format
+ * leaves open how long groups are and what scales are, the seed's upper half decides.  in 1: a vector.  Its bytes, unaligned, are in the
+ * memory that is returned, to be freed; blank: they are zeroes. */
+char *rig_tensor(enum format f, uint32_t rows, uint32_t in, uint64_t seed, bool blank, struct tensor *out);
 
 /* Numbers 0 .. n-1 in random order. */
 void rig_shuffle(uint32_t *out, uint32_t n, uint64_t seed);

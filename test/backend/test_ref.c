@@ -27,6 +27,8 @@ static void formats_decode_as_published(void **state)
     size_t at = 0;
     for (int f = 0; f < FORMAT_COUNT; f++) {
         uint32_t head[2];
+        if (format_info((enum format)f)->scale != SCALE_INSIDE)
+            continue;
         assert_true(m.n - at >= sizeof head);
         memcpy(head, m.p + at, sizeof head);
         at += sizeof head;
@@ -40,6 +42,60 @@ static void formats_decode_as_published(void **state)
         free(got);
     }
     assert_int_equal(at, m.n);
+    file_unmap(&m);
+}
+
+struct record {
+    char     name[8];
+    uint32_t group, as, rows, in;
+};
+
+/* The tensor of a record of decode_mlx.bin (record_mlx.py), and where its numbers lie. */
+static const uint8_t *record_tensor(const struct record *x, const uint8_t *p, struct tensor *out)
+{
+    static const enum format as[] = {FORMAT_F32, FORMAT_F16, FORMAT_BF16};
+    size_t                   n = (size_t)x->rows * x->in, n_scale = n / x->group, each = 1;
+    *out = (struct tensor){.data = p, .n_dim = 2, .shape = {x->rows, x->in}, .scales = {.group = x->group}};
+    while (strncmp(format_info(out->format)->name, x->name, sizeof x->name) != 0)
+        assert_true(++out->format < FORMAT_COUNT);
+    p += format_bytes(out->format, n);
+    out->scales.scale = p;
+    if (format_info(out->format)->scale == SCALE_AFFINE) {
+        out->scales.as = as[x->as];
+        each = format_info(out->scales.as)->block_bytes;
+        out->scales.bias = p + n_scale * each;
+        p += n_scale * each;
+    }
+    return p + n_scale * each;
+}
+
+static void mlx_formats_decode_as_recorded(void **state)
+{
+    (void)state;
+    struct file_map m;
+    struct err      e;
+    unsigned        seen[FORMAT_COUNT] = {0};
+    assert_true(file_map(&m, FIXTURES "/backend/decode_mlx.bin", &e));
+    for (const uint8_t *p = m.p; p < m.p + m.n;) {
+        struct record x;
+        struct tensor t;
+        float         got[128], want[128];
+        assert_true((size_t)(m.p + m.n - p) > sizeof x);
+        memcpy(&x, p, sizeof x);
+        p = record_tensor(&x, p + sizeof x, &t);
+        assert_true(x.in == 128 && (size_t)(m.p + m.n - p) >= x.rows * sizeof want);
+        for (uint32_t r = 0; r < x.rows; r++, p += sizeof want) {
+            ref_decode_row(&t, r, x.in, got);
+            memcpy(want, p, sizeof want);
+            for (unsigned i = 0; i < 128; i++)      /* scale * code + bias may be rounded once or twice */
+                if (!(fabsf(got[i] - want[i]) <= 2e-7f * fabsf(want[i]) + (t.scales.bias ? 2e-7f : 0)))
+                    fail_msg("%s, row %u: number %u is %.9g, not %.9g", tensor_kind(&t).text, r, i, (double)got[i], (double)want[i]);
+        }
+        seen[t.format]++;
+    }
+    for (int f = 0; f < FORMAT_COUNT; f++)
+        assert_int_equal(seen[f], format_info((enum format)f)->scale == SCALE_INSIDE ? 0
+                                  : format_info((enum format)f)->scale == SCALE_AFFINE ? 5 : 1);
     file_unmap(&m);
 }
 
@@ -229,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_decode_as_published),
+        cmocka_unit_test(mlx_formats_decode_as_recorded),
         cmocka_unit_test(linear_by_hand),
         cmocka_unit_test(norm_by_hand),
         cmocka_unit_test(rope_by_hand),

@@ -91,11 +91,13 @@ static inline bool weave_step(struct weave_run *w, const uint32_t seq[], const u
     int32_t  *token = mem_array(most, sizeof *token);
     uint32_t *pick = mem_array(most, sizeof *pick), start[WEAVE_SEQS + 1] = {0}, past[WEAVE_SEQS];
     uint32_t  block[WEAVE_SEQS][WEAVE_BLOCK_MAX];
-    struct batch in = {.n_seq = n_seq, .token = token, .start = start, .past = past, .block = block[0],
+    uint32_t  reach[WEAVE_SEQS];
+    struct batch in = {.slot = seq, .n_seq = n_seq, .token = token, .start = start, .past = past, .reach = reach, .block = block[0],
                        .block_max = WEAVE_BLOCK_MAX, .pick = pick};
     for (uint32_t i = 0; i < n_seq; i++) {
         memcpy(block[i], w->block[seq[i]], sizeof block[i]);
         past[i] = w->done[seq[i]];
+        reach[i] = w->q->len[seq[i]];
         for (uint32_t k = 0; k < n[i]; k++) {
             pick[in.n_token] = in.n_token;
             token[in.n_token++] = w->q->token[seq[i]][past[i] + k];

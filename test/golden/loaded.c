@@ -35,11 +35,18 @@ void loaded_close(struct loaded *l)
     *l = (struct loaded){0};
 }
 
+bool loaded_again(const struct loaded *l, uint32_t past, uint32_t n)
+{
+    uint32_t from = prog_long_from(l->model->text);
+    return past > 0 && past <= from && past + n > from;
+}
+
 const float *loaded_run(struct loaded *l, const int32_t *token, uint32_t n, uint32_t past, bool last_only)
 {
     uint32_t     n_block = (l->context_max + l->block_tokens - 1) / l->block_tokens;
+    static const uint32_t slot = 0;
     uint32_t    *block = mem_array(n_block, sizeof *block), *pick = mem_array(n, sizeof *pick), start[2] = {0, n};
-    struct batch in = {.n_token = n, .n_seq = 1, .n_pick = last_only ? 1 : n, .token = token, .start = start,
+    struct batch in = {.n_token = n, .n_seq = 1, .slot = &slot, .n_pick = last_only ? 1 : n, .token = token, .start = start,
                        .past = &past, .block = block, .block_max = n_block, .pick = pick};
     struct err   e = {0};
     for (uint32_t i = 0; i < n_block; i++)

@@ -24,6 +24,9 @@ void loaded_close(struct loaded *l);
  * and returns the logits of all of them, or of the last alone; NULL: it failed, and why is printed. */
 const float *loaded_run(struct loaded *l, const int32_t *token, uint32_t n, uint32_t past, bool last_only);
 
+/* Whether n more tokens make a sequence of `past` too long for its states, so that all of it must be run again. */
+bool loaded_again(const struct loaded *l, uint32_t past, uint32_t n);
+
 /* The parsed file; ends the test when it cannot be read. */
 struct json_doc *read_json(const char *path);
 

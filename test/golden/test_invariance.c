@@ -29,7 +29,10 @@ static bool same_everywhere(const struct backend_type *t, enum precision precisi
 
 int main(void)
 {
-    static const char *const names[] = {"llama3", "qwen2", "qwen3", "mistral", "mistral_swa"};
+    static const char *const names[] = {"llama3", "qwen2", "qwen3", "mistral", "mistral_swa", "llama3-4bit", "qwen3-8bit",
+                                        "llama3-mxfp4", "phi3", "gemma2", "gemma3_text", "qwen3_moe", "glm4_moe",
+                                        "qwen3_moe-4bit", "gpt_oss", "nemotron_h", "nemotron_h_moe",
+                                        "qwen3_next", "deepseek_v3"};
     unsigned failed = 0;
     for (size_t b = 0; backend_at(b); b++)
         for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)

@@ -137,12 +137,13 @@ TILE void tile_scores(const unsigned nr, const struct attend_job *j, const struc
                       ptrdiff_t next, const enum kv_kind kind, vf *score)
 {
 #ifdef ATTEND_PAIRS
-    if (kind == KV_PAIRS) {
+    if (kind == KV_PAIRS)
         scores_of_pairs(nr, j, row, keys, next, score);
-        return;
-    }
+    else
 #endif
-    scores_of(nr, j, row, keys, next, kind, score);
+        scores_of(nr, j, row, keys, next, kind, score);
+    for (unsigned r = 0; j->softcap > 0 && r < nr; r++)
+        score[r] = softcapped(score[r], vf_set(j->softcap));
 }
 
 TILE void tile_values(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
@@ -270,7 +271,8 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
     for (unsigned r = 0; r < nr; r++) {
         const struct attend_token *t = &j->token[(first + r) / j->share];
         size_t                     h = (size_t)((first + r) % j->share) * j->kv.dim;
-        row[r] = (struct attend_row){.q = t->q + h, .out = t->out + h, .most = -INFINITY, .token = t};
+        row[r] = (struct attend_row){.q = t->q + h, .out = t->out + h, .most = j->sink ? j->sink[(first + r) % j->share] : -INFINITY,
+                                     .sum = j->sink ? 1 : 0, .token = t};
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
 #ifdef ATTEND_PAIRS
         uint32_t *pairs = (uint32_t *)(void *)(j->scratch + ATTEND_ROWS * round16(n_slot)) + r * (round16(j->kv.dim) / 2);

@@ -1,15 +1,16 @@
 /* compile.c -- from instructions to steps: which kernel, which form every value has, how much memory.
  *
- * A value that only int8 matrices read is written as int8 by the norm, glu or attend that makes it.  Otherwise such a
+ * A value that only int8 matrices read is written as int8 by the norm, glu, act or attend that makes it.  Otherwise such a
  * matrix gets a step before it that converts its input. */
 #include "backend/cpu/cpu.h"
 
+#include "backend/cpu/experts.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROW_WORK = 8192, LINE = 64 };    /* numbers in a piece of a step that goes row by row */
+enum { ROW_WORK = 8192, LINE = 64, STEPS_MAX = 8 };     /* numbers in a piece of a step that goes row by row; steps of an instruction */
 
 struct operand plan_operand(const struct plan *pl, val v)
 {
@@ -31,7 +32,7 @@ static bool is_fast(const struct plan *pl, const struct instr *i)
     if (i->op != OP_linear || pl->backend->precision != PRECISION_FAST)
         return false;
     for (uint32_t k = 0; k < m->n_part; k++)
-        if (!panel_layout(m->part[k].format))
+        if (!pl->backend->kernels->fast[m->part[k].format])
             return false;
     return true;
 }
@@ -48,7 +49,7 @@ static bool *find_acts(const struct plan *pl)
         if (in->op == OP_attend)
             head_groups = out->width / prog_value(pl->prog, in->in[1])->width * in->attend.head_dim % GROUP == 0;
         act[in->out.id] = !pl->opts.keep_all && !out->name && out->width % GROUP == 0 && head_groups
-                          && (in->op == OP_norm || in->op == OP_glu || in->op == OP_attend);
+                          && (in->op == OP_norm || in->op == OP_glu || in->op == OP_act || in->op == OP_attend);
     }
     for (size_t i = 0; i < prog_len(pl->prog); i++) {
         const struct instr *in = prog_at(pl->prog, i);
@@ -66,16 +67,16 @@ static bool *find_acts(const struct plan *pl)
 /* The table of turns for a rope, found among the n or put behind them; TURNS_MAX: one too many. */
 static uint32_t turns_for(struct turns *all, uint32_t *n, const struct instr *in)
 {
-    uint32_t k = 0;
+    uint32_t k = 0, dim = in->rope.n_rot ? in->rope.n_rot : in->rope.head_dim;
     for (; k < *n; k++) {
         const struct turns *t = &all[k];
-        if (t->w.id == in->w[0].id && t->dim == in->rope.head_dim && !t->interleaved == !in->rope.interleaved
-            && t->factor == in->rope.factor)
+        if (t->w.id == in->w[0].id && t->w_long.id == in->w[1].id && t->dim == dim && t->from == in->rope.from
+            && !t->interleaved == !in->rope.interleaved && t->factor == in->rope.factor)
             return k;
     }
     if (k < TURNS_MAX)
-        all[(*n)++] = (struct turns){.w = in->w[0], .dim = in->rope.head_dim, .interleaved = in->rope.interleaved,
-                                     .factor = in->rope.factor};
+        all[(*n)++] = (struct turns){.w = in->w[0], .w_long = in->w[1], .dim = dim, .from = in->rope.from,
+                                     .interleaved = in->rope.interleaved, .factor = in->rope.factor};
     return k;
 }
 
@@ -84,7 +85,7 @@ static uint32_t chunk_for(uint32_t width)
     return width >= ROW_WORK ? 1 : ROW_WORK / width;
 }
 
-static struct step *add_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like)
+struct step *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like)
 {
     struct step *s = &pl->step[pl->n_step++];
     *s = *like;
@@ -98,11 +99,10 @@ static void add_linear(struct plan *pl, struct step *s, char name[40])
     const struct kernels *k = pl->backend->kernels;
     bool                  fast = is_fast(pl, s->instr);
     s->linear = fast ? k->fast : k->exact;
-    s->bias = weight_of(pl, s->instr->w[1]);
     s->from_acts = fast && !s->in[0].act;
     if (s->from_acts)
-        add_step(pl, pieces_of_rows, run_acts, s);
-    add_step(pl, pieces_of_linear, run_linear, s);
+        plan_step(pl, pieces_of_rows, run_acts, s);
+    plan_step(pl, pieces_of_linear, run_linear, s);
     snprintf(name, 40, "%s %s %s%s", k->isa, s->w->n_part > 1 ? "mixed" : format_info(s->w->part[0].format)->name,
              fast ? "x int8" : "x f32", s->from_acts ? " (converted)" : "");
 }
@@ -113,8 +113,8 @@ static void add_attend(struct plan *pl, struct step *s)
     if (pl->backend->precision == PRECISION_FAST)
         s->kv.kind = kernels_pairs(pl->backend->kernels) && s->kv.dim % 2 == 0 && s->kv.n_slot % 2 == 0 ? KV_PAIRS : KV_F16;
     s->state = &pl->backend->state[s->instr->s.id - 1];
-    add_step(pl, pieces_of_rows, run_append, s);
-    add_step(pl, pieces_of_attend, run_attend, s);
+    plan_step(pl, pieces_of_rows, run_append, s);
+    plan_step(pl, pieces_of_attend, run_attend, s);
 }
 
 static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
@@ -134,12 +134,22 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
         width = s.in[k].width > width ? s.in[k].width : width;
     }
     s.w = weight_of(pl, in->w[0]);
+    s.bias = weight_of(pl, in->w[1]);
+    for (unsigned k = 2; k < WEIGHTS_MAX; k++)
+        s.more[k - 2] = weight_of(pl, in->w[k]);
     s.chunk = in->op == OP_linear ? chunk_for(s.in[0].width) : chunk_for(width);
     snprintf(pl->name[i], sizeof pl->name[i], "%s%s", pl->backend->kernels->isa, s.out.act ? " to int8" : "");
     if (in->op == OP_linear)
         add_linear(pl, &s, pl->name[i]);
     else if (in->op == OP_attend)
         add_attend(pl, &s);
+    else if (in->op == OP_experts)
+        return experts_add(pl, &s, pl->name[i], e);
+    else if (in->op == OP_conv || in->op == OP_scan || in->op == OP_delta) {
+        pieces_fn pieces = in->op == OP_conv ? pieces_of_conv : in->op == OP_scan ? pieces_of_scan : pieces_of_delta;
+        s.state = &pl->backend->state[in->s.id - 1];
+        plan_step(pl, pieces, run[in->op], &s);
+    }
     else {
         if (in->op == OP_rope) {
             uint32_t had = pl->n_turns;
@@ -147,9 +157,9 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
             if (s.turns == TURNS_MAX)
                 return err_set(e, ERR_UNSUPPORTED, "instruction %zu (rope): more than %d sets of frequencies", i, TURNS_MAX);
             if (pl->n_turns > had)
-                add_step(pl, pieces_of_rows, run_turns, &s);
+                plan_step(pl, pieces_of_rows, run_turns, &s);
         }
-        add_step(pl, pieces_of_rows, run[in->op], &s);
+        plan_step(pl, pieces_of_rows, run[in->op], &s);
     }
     return true;
 }
@@ -166,7 +176,10 @@ static void link_linears(struct plan *pl)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
-enum part { PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_ORDER, PART_SEQ_ORDER, PART_SPAN, PART_TURNS, PARTS };
+enum part {
+    PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_ORDER, PART_SEQ_ORDER, PART_SPAN, PART_TURNS,
+    PART_EXPERTS, PARTS
+};
 
 struct sizes {
     uint64_t at[PARTS + 1];         /* where each part begins; the last: the whole */
@@ -189,13 +202,17 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
     for (size_t i = 0; i < prog_len(p); i++) {
         const struct instr *in = prog_at(p, i);
         uint64_t            width = prog_value(p, in->out)->width;
-        if (in->op == OP_norm || in->op == OP_glu)
+        if (in->op == OP_norm || in->op == OP_glu || in->op == OP_act)
             longest(&z.scratch_floats, width);
         else if (in->op == OP_linear)
             longest(&z.act_stride, prog_value(p, in->in[0])->width / GROUP * sizeof(struct act_group));
         else if (in->op == OP_attend)
             longest(&z.scratch_floats, attend_scratch(o->block_tokens, in->attend.head_dim) + SPAN_TOKENS * in->attend.head_dim * width
                                            / prog_value(p, in->in[1])->width);
+        else if (in->op == OP_scan || in->op == OP_delta)
+            longest(&z.scratch_floats, 2 * tokens);
+        else if (in->op == OP_experts)
+            longest(&z.scratch_floats, bundle_weight_at(prog_bundle(p), in->w[0])->out);
         else if (in->op == OP_rope) {
             turns_for(turns, &n_turns, in);
             longest(&z.turn_floats, 2 * tokens * in->rope.head_dim);
@@ -214,6 +231,7 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         [PART_SEQ_ORDER] = o->seq_max * sizeof(uint32_t),
         [PART_SPAN] = (tokens / SPAN_TOKENS + o->seq_max + 1) * sizeof(struct span),
         [PART_TURNS] = z.turn_floats * sizeof(float) * n_turns,
+        [PART_EXPERTS] = experts_bytes(p, (uint32_t)rows),
     };
     for (unsigned i = 0; i < PARTS; i++) {
         uint64_t next = z.at[i] + (bytes[i] + LINE - 1) / LINE * LINE;
@@ -251,6 +269,8 @@ static bool have_memory(struct plan *pl, struct err *e)
     pl->order = (uint32_t *)(void *)(pl->memory + z.at[PART_ORDER]);
     pl->seq_order = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ_ORDER]);
     pl->span = (struct span *)(void *)(pl->memory + z.at[PART_SPAN]);
+    experts_place(pl, pl->opts.token_max > pl->opts.pick_max ? pl->opts.token_max : pl->opts.pick_max,
+                  pl->memory + z.at[PART_EXPERTS]);
     for (unsigned k = 0; k < TURNS_MAX; k++)
         pl->turns[k].table = (float *)(void *)(pl->memory + z.at[PART_TURNS]) + z.turn_floats * k;
     return true;
@@ -273,7 +293,7 @@ bool plan_compile(struct backend *b, const struct prog *p, const struct plan_opt
     pl->backend = b;
     pl->prog = p;
     pl->opts = *o;
-    pl->step = mem_array(prog_len(p) * 2, sizeof *pl->step);
+    pl->step = mem_array(prog_len(p) * STEPS_MAX, sizeof *pl->step);
     pl->name = mem_array(prog_len(p), sizeof *pl->name);
     storage_plan(p, o->keep_all, &pl->storage);
     bool *act = find_acts(pl), ok = true;

@@ -45,9 +45,10 @@ static bool cpu_size(struct backend *b, const struct prog *p, const struct plan_
 {
     (void)e;
     *out = (struct cost){.scratch_bytes = plan_scratch_bytes(b, p, o)};
-    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
-        out->block_bytes += state_block_bytes(bundle_state_at(prog_bundle(p), (st){(uint16_t)i})->width, o->block_tokens,
-                                              b->precision);
+    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++) {
+        const struct state *s = bundle_state_at(prog_bundle(p), (st){(uint16_t)i});
+        *(s->kind == STATE_SEQUENCE ? &out->slot_bytes : &out->block_bytes) += state_bytes(s, o->block_tokens, b->precision);
+    }
     return true;
 }
 
@@ -101,8 +102,11 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
     struct states *state = mem_array(n_state, sizeof *state);
     for (size_t i = 0; i < n_state; i++) {
         struct states *s = &state[i];
-        s->block_bytes = state_block_bytes(bundle_state_at(m, (st){(uint16_t)(i + 1)})->width, o->block_tokens, b->precision);
-        if (!__builtin_mul_overflow(s->block_bytes, (size_t)n, &s->bytes) && (s->p = mem_try(s->bytes)) != NULL)
+        const struct state *kind = bundle_state_at(m, (st){(uint16_t)(i + 1)});
+        s->block_bytes = state_bytes(kind, o->block_tokens, b->precision);
+        s->slots = kind->kind == STATE_SEQUENCE;
+        s->n = kind->kind == STATE_SEQUENCE ? o->seq_max : n;
+        if (!__builtin_mul_overflow(s->block_bytes, (size_t)s->n, &s->bytes) && (s->p = mem_try(s->bytes)) != NULL)
             continue;
         while (i-- > 0)
             mem_try_free(state[i].p, state[i].bytes);
@@ -122,7 +126,8 @@ static void cpu_copy(struct backend *b, uint32_t from, uint32_t to)
     CHECK(from < b->n_block && to < b->n_block && from != to);
     for (size_t i = 0; i < b->n_state; i++) {
         const struct states *s = &b->state[i];
-        memcpy(s->p + to * s->block_bytes, s->p + from * s->block_bytes, s->block_bytes);
+        if (!s->slots)
+            memcpy(s->p + to * s->block_bytes, s->p + from * s->block_bytes, s->block_bytes);
     }
 }
 

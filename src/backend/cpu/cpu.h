@@ -11,8 +11,10 @@
 #include "backend/cpu/team.h"
 
 struct states {
-    uint8_t *p;                     /* of one layer: n_block blocks */
+    uint8_t *p;                     /* of one layer: n blocks, or for states of whole sequences n slots */
     size_t   bytes, block_bytes;
+    uint32_t n;
+    bool     slots;
 };
 
 struct backend {
@@ -37,6 +39,12 @@ static inline size_t state_block_bytes(uint32_t width, uint32_t block_tokens, en
     return ((size_t)round16(block_tokens) + block_tokens) * (width / 2) * each;
 }
 
+/* Bytes of one block, or of one slot. */
+static inline size_t state_bytes(const struct state *s, uint32_t block_tokens, enum precision precision)
+{
+    return s->kind == STATE_SEQUENCE ? s->width * sizeof(float) : state_block_bytes(s->width, block_tokens, precision);
+}
+
 /* A value as a step reads or writes it: rows of floats, or of int8 groups in the same place and at the same distance. */
 struct operand {
     enum rows_of rows;
@@ -55,7 +63,8 @@ struct step {
     pieces_fn           pieces;
     piece_fn            piece;
     struct operand      in[3], out;
-    const struct packed *w, *bias;  /* bias NULL: none */
+    const struct packed *w, *bias, *more[3];    /* weights 0, 1, 2 to 4; NULL: none */
+    const struct packed *product, *product_bias;    /* experts: the first one's, of this step */
     const linear_fn    *linear;     /* by format */
     const struct step  *next;       /* of a linear: the linear after it; NULL: none */
     struct kv_layout    kv;
@@ -67,11 +76,22 @@ struct step {
 
 /* Cosines and sines of this run's positions: one table for each set of frequencies. */
 struct turns {
-    wt       w;
-    uint32_t dim;
+    wt       w, w_long;
+    uint32_t dim, from;             /* columns turned; sequences longer than `from` have those of w_long */
     uint8_t  interleaved;
     float    factor;
     float   *table;                 /* [token_max][2 * dim]; see kernels.rope */
+};
+
+/* What the rows of an expert op become on their way, by slots (experts.h). */
+struct experts_room {
+    uint32_t *chosen, *slot;        /* [rows][k] */
+    float    *weight;               /* [rows][k] */
+    uint32_t *row;                  /* [slots] */
+    uint32_t *first, *active, n_active;     /* [n + 1] slots of each expert; those that have any */
+    uint8_t  *before;               /* [slots] inputs of a product, before_stride bytes apart */
+    float    *behind;               /* [slots] outputs, behind_stride floats apart */
+    size_t    before_stride, behind_stride;
 };
 
 /* Tokens that attend as one piece for each key head: of one sequence, or of some that begin with the same blocks. */
@@ -102,6 +122,7 @@ struct plan {
     uint32_t          *position, *token_seq;        /* of each token of the run */
     uint32_t          *seq_order, *order;           /* the run's sequences, and its tokens, alike ones side by side */
     struct span       *span;
+    struct experts_room experts;
 
     const struct batch *in;         /* the run */
     uint32_t           rows[2], n_span;
@@ -111,6 +132,9 @@ struct plan {
 uint32_t pieces_of_rows(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_linear(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_attend(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_conv(const struct plan *pl, const struct step *s);       /* recur.c */
+uint32_t pieces_of_scan(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_delta(const struct plan *pl, const struct step *s);
 void     run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
@@ -123,6 +147,7 @@ const float *plan_value(const struct plan *pl, const struct operand *o);    /* i
 
 /* compile.c */
 struct operand plan_operand(const struct plan *pl, val v);
+struct step   *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like);     /* appends a copy */
 bool           plan_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
 void           plan_drop(struct plan *pl);
 uint64_t       plan_scratch_bytes(struct backend *b, const struct prog *p, const struct plan_opts *o);

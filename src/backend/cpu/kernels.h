@@ -20,6 +20,7 @@ struct linear_job {
     const uint8_t *panel;
     const uint8_t *next;                /* weights that this thread will probably read next; NULL: none */
     size_t         panel_bytes;
+    struct panel_scales scales;
     uint32_t       n_panel, n_out;      /* n_out: columns that are there; the last panel may have fewer than 16 */
     uint32_t       in, n_row;
     const void    *act;                 /* struct act_group[in / 32] or float[in], act_stride bytes apart */
@@ -59,7 +60,8 @@ struct attend_job {
     size_t           block_bytes, head_at;
     const struct attend_token *token;
     uint32_t         n_token, share, window;
-    float            scale;
+    float            scale, softcap;    /* softcap 0: none */
+    const float     *sink;              /* of the first query head; NULL: none */
     float           *scratch;           /* attend_scratch() floats */
 };
 
@@ -89,19 +91,56 @@ static inline size_t kv_head_bytes(const struct kv_layout *l)
     return (size_t)(round16(l->n_slot) + l->n_slot) * l->dim * kv_number_bytes(l->kind);
 }
 
+enum { CONV_TAPS_MAX = 8 };
+
+/* Columns from .. to - 1 of one sequence's rows. */
+struct conv_job {
+    uint32_t     from, to, width, taps, n_row;
+    const float *x, *w, *bias;          /* w: [width][taps]; bias NULL: none */
+    float       *out, *state;           /* [taps - 1][width], oldest first */
+    size_t       x_stride, out_stride;
+    bool         fresh;                 /* nothing came before, whatever lies in the state */
+    bool         silu;
+};
+
+/* One head of one sequence's rows.  State: for every 16 columns of x, or those left, [state_dim][columns]. */
+struct scan_job {
+    uint32_t     n_row, head_dim, state_dim;
+    const float *x, *b, *c, *step, *decay;  /* step, decay: [n_row] */
+    float       *out, *state;
+    size_t       stride, out_stride;
+    float        skip;
+};
+
+enum { DELTA_KEY_MAX = 1024 };
+
+/* The same.  State: for every 16 columns of v, or those left, [key_dim][columns]. */
+struct delta_job {
+    uint32_t     n_row, key_dim, value_dim;
+    const float *q, *k, *v, *decay, *beta;  /* decay, beta: [n_row] */
+    float       *out, *state;
+    size_t       stride, out_stride;
+};
+
 struct kernels {
     const char *isa;
-    linear_fn   fast[FORMAT_COUNT];     /* int8 activations; NULL where the format is not quantised */
+    linear_fn   fast[FORMAT_COUNT];     /* by the panels' format: int8 activations; NULL where it has no int8 products */
     linear_fn   exact[FORMAT_COUNT];    /* f32 activations */
     void (*quantise)(const float *x, uint32_t n, struct act_group *out);        /* n: whole groups */
     void (*norm)(const float *x, const float *w, float *out, uint32_t n, float eps, float one);
-    void (*glu)(const float *x, float *out, uint32_t n, uint8_t act);           /* x: n gates, then n others */
+    void (*glu)(const float *x, const float *y, float *out, uint32_t n, uint8_t act, float limit);     /* x: gates */
+    void (*act)(const float *x, float *out, uint32_t n, uint8_t act, float limit);
     void (*add)(const float *a, const float *b, float *out, uint32_t n);
+    void (*mul)(const float *a, const float *b, float *out, uint32_t n, uint32_t share);    /* b: one for `share` of a */
+    void (*add_scaled)(const float *x, float by, float *out, uint32_t n);                   /* out += by x */
     void (*scale)(float *x, uint32_t n, float by);
     /* One head, turned: out[i] = x[i] turn[i] + x[partner of i] turn[dim + i]. */
     void (*rope)(const float *x, const float *turn, float *out, uint32_t dim, bool interleaved);
     void (*append)(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v);
     void (*attend)(const struct attend_job *j);
+    void (*conv)(const struct conv_job *j);
+    void (*scan)(const struct scan_job *j);
+    void (*delta)(const struct delta_job *j);
     bool pairs;                         /* knows KV_PAIRS, where kernels_pairs() */
 };
 

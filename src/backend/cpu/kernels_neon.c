@@ -6,5 +6,6 @@
 #include "backend/cpu/rows.inc.h"
 
 #include "backend/cpu/attend.inc.h"
+#include "backend/cpu/scan.inc.h"
 
 #include "backend/cpu/table.inc.h"

@@ -226,6 +226,18 @@ LANE vi vi_byte(vb v, int j)
     return (vi){_mm256_and_si256(_mm256_srli_epi32(v.a, 8 * j), low), _mm256_and_si256(_mm256_srli_epi32(v.b, 8 * j), low)};
 }
 
+LANE __m256 half_e4m3(__m256i v)
+{
+    __m256i bits = _mm256_or_si256(_mm256_slli_epi32(_mm256_and_si256(v, _mm256_set1_epi32(0x7f)), 20),
+                                   _mm256_slli_epi32(_mm256_and_si256(v, _mm256_set1_epi32(0x80)), 24));
+    return _mm256_mul_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(0x1p120f));
+}
+
+LANE vf vf_e4m3(vi v)
+{
+    return (vf){half_e4m3(v.a), half_e4m3(v.b)};
+}
+
 LANE vb vb_load(const uint8_t *p)
 {
     return (vb){_mm256_loadu_si256((const void *)p), _mm256_loadu_si256((const void *)(p + 32))};
@@ -245,6 +257,12 @@ LANE vb vb_bits(vb v, int left, uint8_t keep)
 LANE vb vb_or(vb x, vb y)
 {
     return (vb){_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+
+LANE vb vb_find(vb v, const uint8_t table[16])
+{
+    __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table));
+    return (vb){_mm256_shuffle_epi8(t, v.a), _mm256_shuffle_epi8(t, v.b)};
 }
 
 /* Two products of a code below 64 and an int8 fit 16 bits. */

@@ -213,6 +213,13 @@ LANE vf vf_dot_pairs(vf sum, vb a, vb b)
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
+LANE vf vf_e4m3(vi v)
+{
+    vi bits = _mm512_or_si512(_mm512_slli_epi32(_mm512_and_si512(v, _mm512_set1_epi32(0x7f)), 20),
+                              _mm512_slli_epi32(_mm512_and_si512(v, _mm512_set1_epi32(0x80)), 24));
+    return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0x1p120f));
+}
+
 LANE vb vb_load(const uint8_t *p)
 {
     return _mm512_loadu_si512(p);
@@ -227,6 +234,11 @@ LANE vb vb_bits(vb v, int left, uint8_t keep)
 LANE vb vb_or(vb a, vb b)
 {
     return _mm512_or_si512(a, b);
+}
+
+LANE vb vb_find(vb v, const uint8_t table[16])
+{
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)table)), v);
 }
 
 LANE vi vi_dot(vi sum, vb codes, const int8_t *a)

@@ -254,6 +254,18 @@ LANE vi vi_byte(vb v, int j)
     return (vi)EACH_WITH(four_byte, v, j);
 }
 
+LANE float32x4_t four_e4m3(int32x4_t v)
+{
+    uint32x4_t x = vreinterpretq_u32_s32(v), sign = vshlq_n_u32(vandq_u32(x, vdupq_n_u32(0x80)), 24);
+    uint32x4_t rest = vshlq_n_u32(vandq_u32(x, vdupq_n_u32(0x7f)), 20);
+    return vmulq_n_f32(vreinterpretq_f32_u32(vorrq_u32(sign, rest)), 0x1p120f);
+}
+
+LANE vf vf_e4m3(vi v)
+{
+    return (vf)EACH(four_e4m3, v);
+}
+
 LANE vb vb_load(const uint8_t *p)
 {
     return (vb){{vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)}};
@@ -271,6 +283,16 @@ LANE vb vb_bits(vb v, int left, uint8_t keep)
 LANE vb vb_or(vb a, vb b)
 {
     return (vb)EACH_TWO(vorrq_u8, a, b);
+}
+
+LANE uint8x16_t sixteen_find(uint8x16_t v, uint8x16_t table)
+{
+    return vqtbl1q_u8(table, v);
+}
+
+LANE vb vb_find(vb v, const uint8_t table[16])
+{
+    return (vb)EACH_WITH(sixteen_find, v, vld1q_u8(table));
 }
 
 LANE vi vi_dot(vi sum, vb codes, const int8_t *a)

@@ -231,6 +231,12 @@ LANE vi vi_byte(vb v, int j)
     return ((vi)v >> 8 * j) & 255;
 }
 
+/* Of bytes, the 8-bit floats (4 bits of exponent, 3 of fraction) that they are: the exponents' biases differ by 120. */
+LANE vf vf_e4m3(vi v)
+{
+    return (vf)((v & 0x7f) << 20 | (v & 0x80) << 24) * 0x1p120f;
+}
+
 LANE vb vb_load(const uint8_t *p)
 {
     vb v;
@@ -249,6 +255,14 @@ LANE vb vb_bits(vb v, int left, uint8_t keep)
 LANE vb vb_or(vb a, vb b)
 {
     return a | b;
+}
+
+/* Entry v of a table of sixteen, for each byte v. */
+LANE vb vb_find(vb v, const uint8_t table[16])
+{
+    for (unsigned i = 0; i < 64; i++)
+        v[i] = table[v[i] & 15];
+    return v;
 }
 
 /* Each lane plus its four bytes (codes below 64) times four int8. */

@@ -11,11 +11,13 @@
 #include "backend/cpu/kernels.h"
 
 static const struct panel_layout layout_of[FORMAT_COUNT] = {
-#define PANEL(format, quants, scales, tops, offset, minimum, halves) \
-    [FORMAT_##format] = {quants, scales, tops, offset, minimum, halves},
+#define PANEL(format, quants, scales, tops, offset, minimum, halves, as, codes) \
+    [FORMAT_##format] = {quants, scales, tops, offset, minimum, halves, AS_##as, CODES_##codes},
 #include "backend/cpu/panels.def"
 #undef PANEL
 };
+
+static const uint8_t e2m1_doubled[16] = E2M1_DOUBLED;
 
 enum { TILE_ROWS_MAX = 8 };
 
@@ -25,16 +27,44 @@ struct group {
     vf             d, d2, m;
 };
 
-/* Group g of a panel's strip. */
-LANE void group_at(const enum format f, const uint8_t *panel, size_t g, const unsigned strip, struct group *out)
+LANE struct panel_place place_of(const enum format f, const struct linear_job *j, size_t g, const unsigned strip)
 {
     const struct panel_layout *l = &layout_of[f];
-    const struct panel_place   at = panel_place(l, g, strip);
+    return l->as == AS_GIVEN ? panel_place_given(l, &j->scales, g, strip) : panel_place(l, g, strip);
+}
+
+/* Scales and minima where the checkpoint says how wide they are: the branches always go the same way. */
+LANE void scales_given(const struct linear_job *j, const uint8_t *scales, struct group *out)
+{
+    if (j->scales.as == FORMAT_BF16) {
+        out->d = vf_bf16(scales);
+        out->m = vf_bf16(scales + 32);
+    } else if (j->scales.as == FORMAT_F16) {
+        out->d = vf_f16(scales);
+        out->m = vf_f16(scales + 32);
+    } else {
+        out->d = vf_load((const float *)(const void *)scales);
+        out->m = vf_load((const float *)(const void *)(scales + 64));
+    }
+}
+
+/* Group g of a panel's strip. */
+LANE void group_at(const enum format f, const struct linear_job *j, const uint8_t *panel, size_t g, const unsigned strip,
+                   struct group *out)
+{
+    const struct panel_layout *l = &layout_of[f];
+    const struct panel_place   at = place_of(f, j, g, strip);
     const uint8_t             *scales = panel + at.scales, *tops = panel + at.tops;
     out->codes = panel + at.codes;
     out->more = panel + at.more;
     out->d2 = out->m = vf_set(0);
-    if (l->tops == 0) {
+    if (l->as == AS_GIVEN) {
+        scales_given(j, scales, out);
+    } else if (l->as == AS_BF16) {
+        out->d = vf_bf16(scales);
+        if (l->halves)
+            out->d2 = vf_bf16(scales + 32);
+    } else if (l->tops == 0) {
         out->d = vf_f16(scales);
         if (l->minimum)
             out->m = vf_f16(scales + 32);
@@ -66,6 +96,8 @@ LANE void codes_at(const enum format f, const struct group *w, const int x, vb t
             two[i] = vb_or(two[i], vb_bits(vb_load(w->more), 4 - s, 0x10));
         else if (l->quants == 384)
             two[i] = vb_or(two[i], vb_bits(vb_load(w->more + s / 4 * 64), 4 - s % 4 * 2, 0x30));
+        else if (l->codes == CODES_E2M1)
+            two[i] = vb_find(two[i], e2m1_doubled);
     }
 }
 
@@ -73,6 +105,10 @@ LANE void codes_at(const enum format f, const struct group *w, const int x, vb t
 LANE vi dot_begin(const enum format f, int32_t eight)
 {
     const uint32_t offset = layout_of[f].quants == 512 ? DOT_OFFSET_128 : layout_of[f].offset;
+    if (layout_of[f].quants == 512 && layout_of[f].offset == 0)     /* whole bytes without an offset: the lanes' goes */
+        return DOT_OFFSET_128 == 0 ? vi_set(-16 * eight) : vi_set(0);
+    if (offset == 12)
+        return vi_set(eight + eight / 2);
     return offset == 0 ? vi_set(0) : vi_shl(vi_set(eight), offset == 8 ? 0 : offset == 16 ? 1 : offset == 32 ? 2 : 4);
 }
 
@@ -162,7 +198,7 @@ TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, c
         UNROLL for (unsigned i = 0; i < nr; i++)
             a[i] = (const void *)(act + i * j->act_stride + g * sizeof *a[i]);
         UNROLL for (unsigned k = 0; k < np; k++)
-            group_at(f, panel, g, first + k, &w[k]);
+            group_at(f, j, panel, g, first + k, &w[k]);
         fetch_lines(next, g);
         group_add(f, np, nr, w, a, sum);
     }
@@ -230,6 +266,13 @@ TILE void linear_fast(const enum format f, const struct linear_job *j)
 
 enum { EXACT_ROWS = 4 };
 
+/* What a code stands for, but for its offset. */
+LANE vf code_value(const enum format f, vb codes, const int byte)
+{
+    vi code = vi_byte(codes, byte);
+    return layout_of[f].codes == CODES_E4M3 ? vf_e4m3(code) : vf_from(code);
+}
+
 TILE void tile_quantised(const enum format f, const unsigned nr, const struct linear_job *j, uint32_t p, const unsigned strip,
                          uint32_t r)
 {
@@ -243,12 +286,12 @@ TILE void tile_quantised(const enum format f, const unsigned nr, const struct li
     for (size_t g = 0; g < n; g++) {
         struct group w;
         vb           codes[8];
-        group_at(f, panel, g, strip, &w);
+        group_at(f, j, panel, g, strip, &w);
         UNROLL for (int x = 0; x < 4; x++)
             codes_at(f, &w, x, codes + 2 * x);
         for (unsigned s = 0; s < 8; s++)
             UNROLL for (unsigned b = 0; b < 4; b++) {
-                vf d = layout_of[f].halves && s >= 4 ? w.d2 : w.d, code = vf_from(vi_byte(codes[s], (int)b));
+                vf d = layout_of[f].halves && s >= 4 ? w.d2 : w.d, code = code_value(f, codes[s], (int)b);
                 vf x = layout_of[f].minimum ? vf_mad(code, d, w.m) : vf_mul(vf_sub(code, offset), d);
                 UNROLL for (unsigned i = 0; i < nr; i++)
                     sum[b % 2][i] = vf_mad(vf_set(act[i * stride + g * GROUP + s * 4 + b]), x, sum[b % 2][i]);
@@ -315,14 +358,31 @@ TILE void linear_exact(const enum format f, const struct linear_job *j)
         }
 }
 
-#define PANEL(format, ...) \
-    static void linear_fast_##format(const struct linear_job *j) { linear_fast(FORMAT_##format, j); }
+#define PANEL(format, quants, scales, tops, offset, minimum, halves, as, codes) \
+    static void linear_exact_##format(const struct linear_job *j) { linear_exact(FORMAT_##format, j); } \
+    FAST_##codes(format)
+#define FAST_WHOLE(format) static void linear_fast_##format(const struct linear_job *j) { linear_fast(FORMAT_##format, j); }
+#define FAST_E2M1(format)  FAST_WHOLE(format)
+#define FAST_E4M3(format)
 #include "backend/cpu/panels.def"
 #undef PANEL
+#undef FAST_WHOLE
+#undef FAST_E2M1
+#undef FAST_E4M3
 
-#define FORMAT(format, ...) \
-    static void linear_exact_##format(const struct linear_job *j) { linear_exact(FORMAT_##format, j); }
-#include "base/formats.def"
-#undef FORMAT
+static void linear_exact_F32(const struct linear_job *j)
+{
+    linear_exact(FORMAT_F32, j);
+}
+
+static void linear_exact_F16(const struct linear_job *j)
+{
+    linear_exact(FORMAT_F16, j);
+}
+
+static void linear_exact_BF16(const struct linear_job *j)
+{
+    linear_exact(FORMAT_BF16, j);
+}
 
 #endif

@@ -18,12 +18,12 @@ struct dots {
 };
 
 /* The compiler drops what group_at() does for the other quarters. */
-LANE void quarter_at(const enum format f, const uint8_t *panel, size_t g, const unsigned strip, const unsigned k,
-                     struct quarter *out)
+LANE void quarter_at(const enum format f, const struct linear_job *j, const uint8_t *panel, size_t g, const unsigned strip,
+                     const unsigned k, struct quarter *out)
 {
     struct group w;
     vb           codes[8];
-    group_at(f, panel, g, strip, &w);
+    group_at(f, j, panel, g, strip, &w);
     UNROLL for (int x = 0; x < 4; x++)
         codes_at(f, &w, x, codes + 2 * x);
     UNROLL for (int s = 0; s < 8; s++)
@@ -110,7 +110,7 @@ TILE void tile_fast(const enum format f, const unsigned np, const unsigned nr, c
         rows_begin(f, nr, &rows);
         UNROLL for (unsigned k = 0; k < 4 * np; k++) {
             struct quarter w;
-            quarter_at(f, panel, g, first + k / 4, k % 4, &w);
+            quarter_at(f, j, panel, g, first + k / 4, k % 4, &w);
             rows_add(f, nr, &w, &rows, sum[k]);
             /* Nothing of the next quarter may be loaded early: there is no register left for it. */
             __asm__ volatile("" ::: "memory");

@@ -84,7 +84,7 @@ static uint64_t shape_add(uint64_t shape, const struct weight *w, const struct p
     }
     for (uint32_t i = 0; i < plan->n_part; i++) {
         const struct panels *p = &plan->part[i];
-        uint64_t part[] = {(uint64_t)p->format, p->at, p->rows, p->n_panel, p->panel_bytes};
+        uint64_t part[] = {(uint64_t)p->format, p->at, p->rows, p->n_panel, p->panel_bytes, p->scales.as, p->scales.shift};
         shape = hash64(part, sizeof part, shape);
     }
     if (w->data)

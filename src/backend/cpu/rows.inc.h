@@ -60,22 +60,73 @@ static void row_norm(const float *x, const float *w, float *out, uint32_t n, flo
                    n - i);
 }
 
-/* silu(x) = x / (1 + e^-x); gelu's tanh form is x / (1 + e^-2u) with u = sqrt(2 / pi) (x + 0.044715 x^3). */
-LANE vf gated(vf x, vf y, uint8_t act)
+/* limit tanh(x / limit), as limit (1 - 2 / (e^2y + 1)). */
+LANE vf softcapped(vf x, vf limit)
 {
-    vf z = vf_sub(vf_set(0), x);
-    if (act == ACT_GELU_TANH)
-        z = vf_mul(vf_mul(x, vf_set(-1.5957691216f)), vf_mad(vf_mul(x, x), vf_set(0.044715f), vf_set(1)));
-    return vf_mul(vf_div(x, vf_add(vf_set(1), vf_exp(z))), y);
+    vf e = vf_exp(vf_mul(vf_set(2), vf_div(x, limit)));
+    return vf_mul(limit, vf_sub(vf_set(1), vf_div(vf_set(2), vf_add(e, vf_set(1)))));
 }
 
-static void row_glu(const float *x, float *out, uint32_t n, uint8_t act)
+/* silu(x) = x / (1 + e^-x); gelu's tanh form is x / (1 + e^-2u) with u = sqrt(2 / pi) (x + 0.044715 x^3). */
+LANE vf activated(vf x, uint8_t act, vf limit)
+{
+    vf z = vf_sub(vf_set(0), x), most = vf_max(x, vf_set(0));
+    if (act == ACT_RELU2)
+        return vf_mul(most, most);
+    if (act == ACT_SOFTCAP)
+        return softcapped(x, limit);
+    if (act == ACT_SIGMOID)
+        return vf_div(vf_set(1), vf_add(vf_set(1), vf_exp(z)));
+    if (act == ACT_GELU_TANH)
+        z = vf_mul(vf_mul(x, vf_set(-1.5957691216f)), vf_mad(vf_mul(x, x), vf_set(0.044715f), vf_set(1)));
+    if (act == ACT_CLIPPED) {
+        x = vf_min(x, limit);
+        z = vf_mul(x, vf_set(-1.702f));
+    }
+    return vf_div(x, vf_add(vf_set(1), vf_exp(z)));
+}
+
+LANE vf gated(vf x, vf y, uint8_t act, vf limit)
+{
+    if (act == ACT_CLIPPED)
+        y = vf_add(vf_max(vf_min(y, limit), vf_sub(vf_set(0), limit)), vf_set(1));
+    return vf_mul(activated(x, act, limit), y);
+}
+
+static void row_glu(const float *x, const float *y, float *out, uint32_t n, uint8_t act, float limit)
 {
     uint32_t i = 0;
+    vf       cut = vf_set(limit);
     for (; i + 16 <= n; i += 16)
-        vf_store(out + i, gated(vf_load(x + i), vf_load(x + n + i), act));
+        vf_store(out + i, gated(vf_load(x + i), vf_load(y + i), act, cut));
     if (i < n)
-        vf_store_n(out + i, gated(vf_load_n(x + i, n - i), vf_load_n(x + n + i, n - i), act), n - i);
+        vf_store_n(out + i, gated(vf_load_n(x + i, n - i), vf_load_n(y + i, n - i), act, cut), n - i);
+}
+
+static void row_act(const float *x, float *out, uint32_t n, uint8_t act, float limit)
+{
+    for (uint32_t i = 0; i < n; i += 16) {
+        unsigned k = n - i < 16 ? n - i : 16;
+        vf_store_n(out + i, activated(vf_load_n(x + i, k), act, vf_set(limit)), k);
+    }
+}
+
+static void row_mul(const float *a, const float *b, float *out, uint32_t n, uint32_t share)
+{
+    for (uint32_t i = 0; share == 1 && i < n; i += 16) {
+        unsigned k = n - i < 16 ? n - i : 16;
+        vf_store_n(out + i, vf_mul(vf_load_n(a + i, k), vf_load_n(b + i, k)), k);
+    }
+    for (uint32_t i = 0; share > 1 && i < n; i++)
+        out[i] = a[i] * b[i / share];
+}
+
+static void row_add_scaled(const float *x, float by, float *out, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 16) {
+        unsigned k = n - i < 16 ? n - i : 16;
+        vf_store_n(out + i, vf_mad(vf_load_n(x + i, k), vf_set(by), vf_load_n(out + i, k)), k);
+    }
 }
 
 static void row_add(const float *a, const float *b, float *out, uint32_t n)

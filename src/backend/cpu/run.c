@@ -34,6 +34,11 @@ static float *scratch_of(const struct plan *pl, unsigned worker)
     return pl->scratch + pl->scratch_floats * worker;
 }
 
+static const float *weight_vector(const struct packed *w)
+{
+    return w ? (const float *)(const void *)w->part[0].p : NULL;
+}
+
 const float *plan_value(const struct plan *pl, const struct operand *o)
 {
     return row_at(pl, o, 0);
@@ -87,7 +92,7 @@ void run_norm(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
         const float *x = row_at(pl, &s->in[0], r.from);
         float       *out = row_begin(pl, s, r.from, worker);
         for (uint32_t g = 0; g < s->out.width; g += group)
-            pl->backend->kernels->norm(x + g, w, out + g, group, s->instr->norm.eps, (float)s->instr->norm.one);
+            pl->backend->kernels->norm(x + g, w + (s->w->out > group ? g : 0), out + g, group, s->instr->norm.eps, (float)s->instr->norm.one);
         row_done(pl, s, r.from, out);
     }
 }
@@ -96,7 +101,17 @@ void run_glu(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
         float *out = row_begin(pl, s, r.from, worker);
-        pl->backend->kernels->glu(row_at(pl, &s->in[0], r.from), out, s->out.width, s->instr->glu.act);
+        const float *x = row_at(pl, &s->in[0], r.from);
+        pl->backend->kernels->glu(x, x + s->out.width, out, s->out.width, s->instr->glu.act, 0);
+        row_done(pl, s, r.from, out);
+    }
+}
+
+void run_act(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        float *out = row_begin(pl, s, r.from, worker);
+        pl->backend->kernels->act(row_at(pl, &s->in[0], r.from), out, s->out.width, s->instr->act.act, s->instr->act.limit);
         row_done(pl, s, r.from, out);
     }
 }
@@ -107,6 +122,29 @@ void run_add(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
         pl->backend->kernels->add(row_at(pl, &s->in[0], r.from), row_at(pl, &s->in[1], r.from),
                                   row_at(pl, &s->out, r.from), s->out.width);
+}
+
+void run_mul(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
+        pl->backend->kernels->mul(row_at(pl, &s->in[0], r.from), row_at(pl, &s->in[1], r.from), row_at(pl, &s->out, r.from),
+                                  s->out.width, s->out.width / s->in[1].width);
+}
+
+void run_order(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+{
+    (void)worker;
+    const float *from = weight_vector(s->w);
+    uint32_t     width = s->in[0].width;
+    for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
+        const float *a = row_at(pl, &s->in[0], r.from), *b = row_at(pl, &s->in[1], r.from);
+        float       *out = row_at(pl, &s->out, r.from);
+        for (uint32_t k = 0; k < s->out.width; k++) {
+            uint32_t at = (uint32_t)from[k];
+            out[k] = at < width ? a[at] : b[at - width];
+        }
+    }
 }
 
 /* There is one rank: compile refuses others. */
@@ -129,10 +167,11 @@ void run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worke
 {
     (void)worker;
     const struct turns *t = &pl->turns[s->turns];
-    const float        *freq = (const float *)(const void *)s->w->part[0].p;
+    const float        *freqs[2] = {weight_vector(s->w), weight_vector(s->bias)};
     uint32_t            half = t->dim / 2, step = t->interleaved ? 2 : 1, apart = t->interleaved ? 1 : half;
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++) {
-        float *cosine = t->table + (size_t)r.from * 2 * t->dim, *sine = cosine + t->dim;
+        float       *cosine = t->table + (size_t)r.from * 2 * t->dim, *sine = cosine + t->dim;
+        const float *freq = freqs[t->from && batch_reach(pl->in, pl->token_seq[r.from]) > t->from];
         for (uint32_t k = 0; k < half; k++) {
             double angle = (double)((float)pl->position[r.from] * freq[k]);
             float  c = (float)cos(angle) * t->factor, sn = (float)sin(angle) * t->factor;
@@ -147,10 +186,14 @@ void run_rope(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
 {
     (void)worker;
     const struct turns *t = &pl->turns[s->turns];
+    uint32_t            dim = s->instr->rope.head_dim;
     for (struct rows r = rows_of_piece(pl, s, i); r.from < r.to; r.from++)
-        for (uint32_t h = 0; h < s->out.width; h += t->dim)
-            pl->backend->kernels->rope(row_at(pl, &s->in[0], r.from) + h, t->table + (size_t)r.from * 2 * t->dim,
-                                       row_at(pl, &s->out, r.from) + h, t->dim, t->interleaved);
+        for (uint32_t h = 0; h < s->out.width; h += dim) {
+            const float *x = row_at(pl, &s->in[0], r.from) + h;
+            float       *out = row_at(pl, &s->out, r.from) + h;
+            pl->backend->kernels->rope(x, t->table + (size_t)r.from * 2 * t->dim, out, t->dim, t->interleaved);
+            memcpy(out + t->dim, x + t->dim, (dim - t->dim) * sizeof *out);
+        }
 }
 
 /* A linear's input as int8, into the plan's room for it. */
@@ -225,6 +268,7 @@ void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned work
         .panel = at.part->p + at.panel * at.part->panel_bytes,
         .next = weights_after(pl, s, i, worker),
         .panel_bytes = at.part->panel_bytes,
+        .scales = at.part->scales,
         .n_panel = at.n_panel,
         .n_out = at.part->rows - at.panel * PANEL_ROWS,
         .in = s->w->in,
@@ -282,7 +326,9 @@ void run_attend(struct plan *pl, const struct step *s, uint32_t i, unsigned work
     }
     struct attend_job j = {.kv = s->kv, .state = s->state->p, .block_bytes = s->state->block_bytes,
                            .head_at = head * kv_head_bytes(&s->kv), .token = token, .n_token = span->n, .share = share,
-                           .window = s->instr->attend.window, .scale = s->instr->attend.scale, .scratch = scratch};
+                           .window = s->instr->attend.window, .scale = s->instr->attend.scale,
+                           .softcap = s->instr->attend.softcap,
+                           .sink = s->w ? weight_vector(s->w) + (size_t)head * share : NULL, .scratch = scratch};
     pl->backend->kernels->attend(&j);
     for (uint32_t t = 0; s->out.act && t < span->n; t++)
         pl->backend->kernels->quantise(token[t].out, width,
@@ -353,7 +399,7 @@ static void find_spans(struct plan *pl)
 
 bool plan_run(struct plan *pl, const struct batch *in)
 {
-    batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
+    batch_check(in, &pl->opts, prog_bundle(pl->prog), pl->backend->n_block);
     pl->in = in;
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;
@@ -362,7 +408,7 @@ bool plan_run(struct plan *pl, const struct batch *in)
             pl->position[r] = in->past[s] + (r - in->start[s]);
             pl->token_seq[r] = s;
         }
-    if (pl->backend->n_state > 0) {
+    if (bundle_has_state(prog_bundle(pl->prog), STATE_TOKEN)) {
         order_seqs(pl);
         find_spans(pl);
     }

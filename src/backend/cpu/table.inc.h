@@ -7,23 +7,35 @@
 const struct kernels NAME(ISA) = {
     .isa = TEXT(ISA),
     .fast = {
-#define PANEL(format, ...) [FORMAT_##format] = linear_fast_##format,
+#define PANEL(format, quants, scales, tops, offset, minimum, halves, as, codes) FAST_##codes(format)
+#define FAST_WHOLE(format) [FORMAT_##format] = linear_fast_##format,
+#define FAST_E2M1(format)  FAST_WHOLE(format)
+#define FAST_E4M3(format)
 #include "backend/cpu/panels.def"
 #undef PANEL
     },
     .exact = {
-#define FORMAT(format, ...) [FORMAT_##format] = linear_exact_##format,
-#include "base/formats.def"
-#undef FORMAT
+        [FORMAT_F32] = linear_exact_F32,
+        [FORMAT_F16] = linear_exact_F16,
+        [FORMAT_BF16] = linear_exact_BF16,
+#define PANEL(format, ...) [FORMAT_##format] = linear_exact_##format,
+#include "backend/cpu/panels.def"
+#undef PANEL
     },
     .quantise = row_quantise,
     .norm = row_norm,
     .glu = row_glu,
+    .act = row_act,
     .add = row_add,
+    .mul = row_mul,
+    .add_scaled = row_add_scaled,
     .scale = row_scale,
     .rope = row_rope,
     .append = kv_append,
     .attend = attend_run,
+    .conv = conv_run,
+    .scan = scan_run,
+    .delta = delta_run,
 #ifdef ATTEND_PAIRS
     .pairs = true,
 #endif

@@ -25,6 +25,9 @@ static bool touch_some(struct touch *t, size_t state, uint32_t b, uint32_t n)
 {
     const struct states *s = &t->state[state];
     uint64_t             from = clock_ns(clock_real());
+    if (b >= s->n)
+        return true;
+    n = n < s->n - b ? n : s->n - b;
     bool                 ok = mem_populate(s->p + b * s->block_bytes, n * s->block_bytes);
     uint64_t             rest = (clock_ns(clock_real()) - from) * REST;
     nanosleep(&(struct timespec){.tv_sec = (time_t)(rest / 1000000000), .tv_nsec = (long)(rest % 1000000000)}, NULL);

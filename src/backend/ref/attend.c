@@ -14,18 +14,19 @@ static void append(const struct ref_call *c, const struct ref_seq *s)
     }
 }
 
-/* One head of one token: q against the keys at column `at` of the records first .. last, then their values. */
+/* One head of one token: q against the keys at column `at` of the records first .. last, then their values.  sink: -INFINITY is none. */
 static void head(const struct ref_call *c, const struct ref_seq *s, const float *q, float *out, uint32_t at,
-                 uint32_t last)
+                 uint32_t last, float sink)
 {
     uint32_t dim = c->instr->attend.head_dim, window = c->instr->attend.window, width = ref_in(c, 1).width;
     uint32_t first = window && last >= window ? last - window + 1 : 0;
-    float   *score = ref_scores(c), most = -INFINITY;
-    double   sum = 0;
+    float   *score = ref_scores(c), most = sink, cap = c->instr->attend.softcap;
     for (uint32_t j = first; j <= last; j++) {
         score[j] = (float)ref_dot(q, ref_record(c, s, j) + at, dim) * c->instr->attend.scale;
+        score[j] = cap > 0 ? ref_activate(ACT_SOFTCAP, score[j], cap) : score[j];
         most = fmaxf(most, score[j]);
     }
+    double sum = exp((double)(sink - most));
     for (uint32_t j = first; j <= last; j++) {
         score[j] = expf(score[j] - most);
         sum += (double)score[j];
@@ -42,11 +43,13 @@ void ref_attend(const struct ref_call *c)
 {
     struct ref_rows q = ref_in(c, 0), k = ref_in(c, 1), out = ref_out(c);
     uint32_t        dim = c->instr->attend.head_dim, share = q.width / k.width;
+    const float    *sink = ref_has(c, 0) ? ref_vector(c, 0) : NULL;
     for (uint32_t n = 0; n < c->batch->n_seq; n++) {
         struct ref_seq s = ref_seq(c, n);
         append(c, &s);
         for (uint32_t r = s.from; r < s.to; r++)
             for (uint32_t h = 0; h < q.width / dim; h++)
-                head(c, &s, ref_row(q, r) + h * dim, ref_row(out, r) + h * dim, h / share * dim, s.past + (r - s.from));
+                head(c, &s, ref_row(q, r) + h * dim, ref_row(out, r) + h * dim, h / share * dim, s.past + (r - s.from),
+                     sink ? sink[h] : -INFINITY);
     }
 }

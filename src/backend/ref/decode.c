@@ -1,7 +1,10 @@
 /* decode.c -- the formats of checkpoints, as floats.
  *
- * Block layouts are those of the GGUF specification; half-precision scales come first (last in Q6_K), little-endian. */
+ * Block layouts are those of the GGUF specification; half-precision scales come first (last in Q6_K), little-endian.
+ * Formats with scales apart: formats.def; floats of 4 and 8 bits: OCP Microscaling Formats. */
 #include "backend/ref/ref.h"
+
+#include <math.h>
 
 #include <string.h>
 
@@ -143,16 +146,73 @@ static void decode_Q6_K(const uint8_t *p, float *out)
     }
 }
 
+/* Sign, exponents with a bias, fraction; the smallest exponent has no hidden 1.  There are no infinities. */
+static float small_float(unsigned code, unsigned exponent_bits, unsigned fraction_bits, int bias)
+{
+    unsigned fraction = code & ((1u << fraction_bits) - 1), exponent = code >> fraction_bits & ((1u << exponent_bits) - 1);
+    unsigned hidden = exponent ? 1u << fraction_bits : 0;
+    float    x = ldexpf((float)(hidden | fraction), (int)(exponent ? exponent : 1) - bias - (int)fraction_bits);
+    return code >> (exponent_bits + fraction_bits) & 1 ? -x : x;
+}
+
+static float number_at(enum format f, const void *from, size_t i)
+{
+    float x;
+    ref_decode(f, (const char *)from + format_bytes(f, i), 1, &x);
+    return x;
+}
+
+static unsigned code_at(const uint8_t *row, unsigned bits, size_t i)
+{
+    size_t   at = i * bits;
+    unsigned code = row[at / 8] >> at % 8;
+    if (at % 8 + bits > 8)
+        code |= (unsigned)row[at / 8 + 1] << (8 - at % 8);
+    return code & ((1u << bits) - 1);
+}
+
+/* Group g of the row that t begins with. */
+static void decode_group(const struct tensor *t, size_t g, float *out)
+{
+    const struct format_info *info = format_info(t->format);
+    const uint8_t            *byte = t->scales.scale;
+    float                     scale, bias = 0;
+    if (info->scale == SCALE_AFFINE) {
+        scale = number_at(t->scales.as, t->scales.scale, g);
+        bias = number_at(t->scales.as, t->scales.bias, g);
+    } else {
+        scale = info->scale == SCALE_E8M0 ? ldexpf(1, byte[g] - 127) : small_float(byte[g], 4, 3, 7);
+    }
+    for (size_t i = g * t->scales.group; i < (g + 1) * t->scales.group; i++) {
+        unsigned code = code_at(t->data, info->bits, i);
+        if (info->scale == SCALE_AFFINE)
+            out[i] = scale * (float)code + bias;
+        else
+            out[i] = scale * (info->bits == 4 ? small_float(code, 2, 1, 1) : small_float(code, 4, 3, 7));
+    }
+}
+
 void ref_decode(enum format f, const void *from, size_t n, float *out)
 {
-    static void (*const decode[])(const uint8_t *, float *) = {
-#define FORMAT(name, text, values, bytes, gguf) decode_##name,
+    static void (*const decode[FORMAT_COUNT])(const uint8_t *, float *) = {
+#define FORMAT(name, text, values, bytes, gguf) [FORMAT_##name] = decode_##name,
+#define CODES(...)
 #include "base/formats.def"
 #undef FORMAT
     };
     const struct format_info *info = format_info(f);
-    CHECK(n % info->block_values == 0);
+    CHECK(n % info->block_values == 0 && decode[f]);
     const uint8_t *p = from;
     for (size_t i = 0; i < n; i += info->block_values, p += info->block_bytes)
         decode[f](p, out + i);
+}
+
+void ref_decode_row(const struct tensor *t, uint64_t row, uint32_t in, float *out)
+{
+    const struct tensor at = tensor_from_row(t, row, in);
+    if (format_info(t->format)->scale == SCALE_INSIDE)
+        ref_decode(t->format, at.data, in, out);
+    else
+        for (size_t g = 0; g < in / t->scales.group; g++)
+            decode_group(&at, g, out);
 }

@@ -18,6 +18,7 @@ struct adopted {
 struct states {
     float *p;
     size_t bytes;
+    bool   slots;                   /* a record a sequence, not a token */
 };
 
 struct backend {
@@ -34,7 +35,7 @@ struct plan {
     struct plan_opts   opts;
     struct storage     storage;
     float             *room[2];         /* values of tokens, values of picks: by enum rows_of */
-    float             *scratch[3];      /* a row of weight 0, of weight 1, the scores */
+    float             *scratch[WEIGHTS_MAX + 1];    /* a row of each weight, the scores */
     float             *memory;          /* all of the above */
     size_t             bytes;
     uint32_t           rows[2];         /* of the last run */
@@ -90,16 +91,25 @@ static uint64_t longest(const struct prog *p, unsigned k)
     return most;
 }
 
+enum { PARTS = 2 + WEIGHTS_MAX };
+
 /* How many floats each part of a plan's memory takes: values of tokens, of picks, and the scratch rows. */
-static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, const struct storage *s, uint64_t part[5])
+static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, const struct storage *s, uint64_t part[PARTS])
 {
+    uint64_t all = o->context_max;
     part[0] = (uint64_t)s->token_floats * o->token_max;
     part[1] = (uint64_t)s->pick_floats * o->pick_max;
-    part[2] = longest(p, 0);
-    part[3] = longest(p, 1);
-    part[4] = o->context_max;
-    return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8
-                                                      : part[0] + part[1] + part[2] + part[3] + part[4];
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
+        all += part[2 + k] = longest(p, k);
+    return part[0] / 2 + part[1] / 2 > UINT64_MAX / 8 ? UINT64_MAX / 8 : part[0] + part[1] + all;
+}
+
+static void add_cost(struct cost *out, const struct state *s, const struct plan_opts *o)
+{
+    if (s->kind == STATE_SEQUENCE)
+        out->slot_bytes += s->width * sizeof(float);
+    else
+        out->block_bytes += (uint64_t)s->width * o->block_tokens * sizeof(float);
 }
 
 static bool ref_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out,
@@ -108,13 +118,12 @@ static bool ref_size(struct backend *b, const struct prog *p, const struct plan_
     (void)b;
     (void)e;
     struct storage s;
-    uint64_t       part[5];
+    uint64_t       part[PARTS];
     storage_plan(p, o->keep_all, &s);
     *out = (struct cost){.scratch_bytes = plan_floats(p, o, &s, part) * sizeof(float)};
     storage_drop(&s);
     for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
-        out->block_bytes += (uint64_t)bundle_state_at(prog_bundle(p), (st){(uint16_t)i})->width * o->block_tokens
-                            * sizeof(float);
+        add_cost(out, bundle_state_at(prog_bundle(p), (st){(uint16_t)i}), o);
     return true;
 }
 
@@ -124,8 +133,11 @@ static bool ref_reserve(struct backend *b, const struct bundle *m, const struct 
     size_t         n_state = bundle_n_states(m);
     struct states *state = mem_array(n_state, sizeof *state);
     for (size_t i = 0; i < n_state; i++) {
-        size_t each = sizeof(float) * bundle_state_at(m, (st){(uint16_t)(i + 1)})->width, bytes;
-        if (!__builtin_mul_overflow(each, (size_t)n * o->block_tokens, &bytes) &&
+        const struct state *s = bundle_state_at(m, (st){(uint16_t)(i + 1)});
+        size_t each = sizeof(float) * s->width, bytes;
+        size_t records = s->kind == STATE_SEQUENCE ? o->seq_max : (size_t)n * o->block_tokens;
+        state[i].slots = s->kind == STATE_SEQUENCE;
+        if (!__builtin_mul_overflow(each, records, &bytes) &&
             (state[i].p = mem_try(bytes)) != NULL) {
             state[i].bytes = bytes;
             continue;
@@ -148,7 +160,8 @@ static void ref_copy(struct backend *b, uint32_t from, uint32_t to)
     for (size_t i = 0; i < b->n_state; i++) {
         size_t   block = b->state[i].bytes / b->n_block;
         uint8_t *p = (uint8_t *)b->state[i].p;
-        memcpy(p + to * block, p + from * block, block);
+        if (!b->state[i].slots)
+            memcpy(p + to * block, p + from * block, block);
     }
 }
 
@@ -171,7 +184,7 @@ static bool ref_compile(struct backend *b, const struct prog *p, const struct pl
     for (size_t i = 0; i < b->n_weight; i++)
         CHECK(b->weight[i].here);
     struct plan *pl = mem_new(sizeof *pl);
-    uint64_t     part[5];
+    uint64_t     part[PARTS];
     pl->backend = b;
     pl->prog = p;
     pl->opts = *o;
@@ -187,8 +200,8 @@ static bool ref_compile(struct backend *b, const struct prog *p, const struct pl
     pl->room[ROWS_TOKEN] = pl->memory;
     pl->room[ROWS_PICK] = pl->room[ROWS_TOKEN] + part[0];
     pl->scratch[0] = pl->room[ROWS_PICK] + part[1];
-    pl->scratch[1] = pl->scratch[0] + part[2];
-    pl->scratch[2] = pl->scratch[1] + part[3];
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
+        pl->scratch[k + 1] = pl->scratch[k] + part[2 + k];
     *out = pl;
     return true;
 }
@@ -201,7 +214,7 @@ static bool ref_run(struct plan *pl, const struct batch *in, struct err *e)
 #undef OP
     };
     (void)e;
-    batch_check(in, &pl->opts, pl->backend->n_state > 0, pl->backend->n_block);
+    batch_check(in, &pl->opts, prog_bundle(pl->prog), pl->backend->n_block);
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;
     for (size_t i = 0; i < prog_len(pl->prog); i++) {
@@ -268,9 +281,19 @@ float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t po
     return b->state[c->instr->s.id - 1].p + at * width;
 }
 
+float *ref_memory(const struct ref_call *c, uint32_t s)
+{
+    const struct backend *b = c->plan->backend;
+    size_t                width = bundle_state_at(prog_bundle(c->plan->prog), c->instr->s)->width;
+    float                *p = b->state[c->instr->s.id - 1].p + c->batch->slot[s] * width;
+    if (c->batch->past[s] == 0)
+        memset(p, 0, width * sizeof *p);
+    return p;
+}
+
 float *ref_scores(const struct ref_call *c)
 {
-    return c->plan->scratch[2];
+    return c->plan->scratch[WEIGHTS_MAX];
 }
 
 static const struct weight *weight_of(const struct ref_call *c, unsigned k, const struct adopted **a)
@@ -298,8 +321,7 @@ float *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t row)
     size_t                i = 0;
     for (; row >= w->part_out[i]; i++)
         row -= w->part_out[i];
-    const struct tensor *t = &a->part[i];
-    ref_decode(t->format, (const char *)t->data + format_bytes(t->format, w->in) * row, w->in, c->plan->scratch[k]);
+    ref_decode_row(&a->part[i], row, w->in, c->plan->scratch[k]);
     return c->plan->scratch[k];
 }
 

@@ -7,8 +7,11 @@
 
 #include "backend/backend.h"
 
-/* n numbers (whole blocks) of a format, as floats. */
+/* n numbers (whole blocks) of a format with its scales inside, as floats. */
 void ref_decode(enum format f, const void *from, size_t n, float *out);
+
+/* A row of t, `in` numbers long, of any format. */
+void ref_decode_row(const struct tensor *t, uint64_t row, uint32_t in, float *out);
 
 /* A value or a view of one: row r begins at p + r * stride. */
 struct ref_rows {
@@ -39,8 +42,13 @@ float          *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t ro
 float          *ref_vector(const struct ref_call *c, unsigned k);                       /* the same, for [n, 1] */
 float          *ref_scores(const struct ref_call *c);               /* room for a number a token of context */
 
+float           ref_activate(uint8_t act, float x, float limit);
+
 /* The record of the sequence's token at pos in the instruction's state. */
 float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t pos);
+
+/* What sequence s of the batch remembers as a whole; zeroes where it begins. */
+float *ref_memory(const struct ref_call *c, uint32_t s);
 
 static inline float *ref_row(struct ref_rows m, uint32_t r)
 {

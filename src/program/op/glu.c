@@ -4,7 +4,7 @@
 static bool shape(struct prog *p, const struct instr *i, struct value *out)
 {
     uint32_t width = prog_value(p, i->in[0])->width;
-    if (width % 2 || i->glu.act > ACT_GELU_TANH)
+    if (width % 2 || (i->glu.act != ACT_SILU && i->glu.act != ACT_GELU_TANH))
         return prog_fail(p, "activation %u of halves of %u columns", i->glu.act, width);
     out->width = width / 2;
     return true;

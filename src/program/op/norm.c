@@ -1,4 +1,5 @@
-/* norm -- root mean square normalisation (Zhang and Sennrich 2019), of whole rows or of each head by itself. */
+/* norm -- root mean square normalisation (Zhang and Sennrich 2019), of whole rows or of each head by itself.
+ * Heads have the same weights, or each its own. */
 #include "program/op.h"
 
 static bool shape(struct prog *p, const struct instr *i, struct value *out)
@@ -7,7 +8,7 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
     uint32_t             width = prog_value(p, i->in[0])->width, group = i->norm.group ? i->norm.group : width;
     if (width % group)
         return prog_fail(p, "%u columns are not whole groups of %u", width, group);
-    if (w->in != 1 || w->out != group || w->split != SPLIT_NONE)
+    if (w->in != 1 || (w->out != group && w->out != width) || w->split != SPLIT_NONE)
         return prog_fail(p, "weights of [%u, %u] for groups of %u", w->out, w->in, group);
     out->width = width;
     return true;
@@ -33,6 +34,8 @@ static const struct op_case cases[] = {
      .seq = {8, 3}},
     {.name = "heads of a view", .instr.norm = {.eps = 1e-6f, .group = 20}, .in = {60}, .views = true,
      .w[0] = {.part_out = {20}, .in = 1}, .seq = {7}},
+    {.name = "heads, weights of their own", .instr.norm = {.eps = 1e-6f, .group = 24}, .in = {96},
+     .w[0] = {.part_out = {96}, .in = 1}, .seq = {5, 2}},
     {.name = "many rows", .instr.norm.eps = 1e-5f, .in = {576}, .w[0] = {.part_out = {576}, .in = 1},
      .seq = {150, 100}},
     {0},
