@@ -187,6 +187,9 @@ static bool weights_fit(struct prog *p, const struct op_type *t, const struct in
     }
     if ((i->s.id != 0) != t->state)
         return prog_fail(p, "its state is %s", t->state ? "missing" : "one too many");
+    for (size_t at = 0; t->state && at < p->n_code; at++)
+        if (p->code[at].s.id == i->s.id)
+            return prog_fail(p, "state %u is written twice", i->s.id);
     return true;
 }
 

@@ -155,6 +155,69 @@ static void ropes_and_attention_want_whole_heads(void **state)
     refused(p, "attend", "written twice");
 }
 
+static wt experts(struct prog *p, const char *name, uint32_t out, uint32_t in, uint32_t n)
+{
+    const struct weight w = {.part = {name}, .part_out = {out}, .in = in, .n_expert = n};
+    return bundle_experts(prog_bundle(p), 2, &w);
+}
+
+static void experts_have_ids_in_a_row(void **state)
+{
+    (void)state;
+    char         name[64];
+    struct prog *p = fresh();
+    wt up = experts(p, "layers.#.experts.*.up", 8, 4, 3), down = experts(p, "layers.#.down", 4, 8, 3);
+    assert_int_equal(down.id, up.id + 3);
+    assert_int_equal(experts(p, "layers.#.experts.*.up", 8, 4, 3).id, up.id);
+    weight_name(bundle_weight_at(prog_bundle(p), (wt){(uint16_t)(up.id + 2)}), 0, name, sizeof name);
+    assert_string_equal(name, "layers.2.experts.2.up");
+    weight_name(bundle_weight_at(prog_bundle(p), (wt){(uint16_t)(down.id + 1)}), 0, name, sizeof name);
+    assert_string_equal(name, "layers.2.down");
+    val x = embed(p, "t", 4), l = embed(p, "r", 3);
+    prog_out(p, "out", EMIT(p, experts, .in = {x, l}, .w = {up, down},
+                            .experts = {.n = 3, .k = 2, .act = ACT_RELU2, .scaling = 1}));
+    assert_true(bundle_weight_at(prog_bundle(p), (wt){(uint16_t)(down.id + 2)})->uses == 1u << OP_experts);
+    drop(p);
+
+    p = fresh();
+    x = embed(p, "t", 4);
+    EMIT(p, experts, .in = {x, embed(p, "r", 2)}, .w = {experts(p, "u", 8, 4, 3), experts(p, "d", 4, 8, 3)},
+         .experts = {.n = 3, .k = 2, .act = ACT_RELU2, .scaling = 1});
+    refused(p, "experts", "2 of 3 experts by 2 logits");
+    p = fresh();
+    x = embed(p, "t", 4);
+    EMIT(p, experts, .in = {x, embed(p, "r", 3)}, .w = {experts(p, "u", 8, 4, 3), experts(p, "d", 4, 8, 3)},
+         .experts = {.n = 3, .k = 2, .act = ACT_SILU, .scaling = 1});
+    refused(p, "experts", "8 outputs before ones of 8");
+    p = fresh();
+    x = embed(p, "t", 4);
+    EMIT(p, experts, .in = {x, embed(p, "r", 3)}, .w = {matrix(p, "u", 8, 4, SPLIT_NONE), experts(p, "d", 4, 8, 3)},
+         .experts = {.n = 3, .k = 2, .act = ACT_RELU2, .scaling = 1});
+    refused(p, "experts", "0 and 3 experts");
+}
+
+static void recurrences_own_a_state_each(void **state)
+{
+    (void)state;
+    struct prog *p = fresh();
+    val          x = embed(p, "t", 4);
+    wt           taps = matrix(p, "taps", 12, 1, SPLIT_NONE);
+    EMIT(p, conv, .in = {x}, .w = {taps}, .s = bundle_state(prog_bundle(p), 0, STATE_TOKEN, 8), .conv = {.taps = 3});
+    refused(p, "conv", "a state of 8 numbers for 2 rows of 4");
+    p = fresh();
+    x = embed(p, "t", 4);
+    taps = matrix(p, "taps", 12, 1, SPLIT_NONE);
+    st s = bundle_state(prog_bundle(p), 0, STATE_SEQUENCE, 8);
+    assert_true(bundle_has_state(prog_bundle(p), STATE_SEQUENCE) && !bundle_has_state(prog_bundle(p), STATE_TOKEN));
+    EMIT(p, conv, .in = {EMIT(p, conv, .in = {x}, .w = {taps}, .s = s, .conv = {.taps = 3})}, .w = {taps}, .s = s,
+         .conv = {.taps = 3});
+    refused(p, "conv", "written twice");
+    p = fresh();
+    x = embed(p, "t", 4);
+    EMIT(p, order, .in = {x, x}, .w = {bundle_const(prog_bundle(p), (float[]){7, 8}, 2)});
+    refused(p, "order", "column 8 of 8");
+}
+
 /* The rule that catches a forgotten all-reduce, even with one rank. */
 static void partial_sums_must_be_summed(void **state)
 {
@@ -316,6 +379,8 @@ int main(void)
         cmocka_unit_test(shapes_follow_from_ops),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(ropes_and_attention_want_whole_heads),
+        cmocka_unit_test(experts_have_ids_in_a_row),
+        cmocka_unit_test(recurrences_own_a_state_each),
         cmocka_unit_test(partial_sums_must_be_summed),
         cmocka_unit_test(weights_are_known_by_their_names),
         cmocka_unit_test(listing_reads_well),

@@ -21,9 +21,6 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
         return prog_fail(p, "a state of %u numbers a token for keys and values of %u", s->width, k + v);
     if (prog_value(p, i->in[0])->rows != ROWS_TOKEN)
         return prog_fail(p, "only rows of tokens can be appended");
-    for (size_t at = 0; at < prog_len(p); at++)
-        if (prog_at(p, at)->s.id == i->s.id)
-            return prog_fail(p, "state %u is written twice", i->s.id);
     out->width = q;
     return true;
 }
