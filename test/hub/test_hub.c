@@ -78,7 +78,7 @@ static void folders_have_names_and_names_folders(void **state)
 
 static void paths_stay_inside(void **state)
 {
-    static const char *const bad[] = {"", "/a", "a/", "a//b", "..", "../a", "a/..", "a/../b", ".", "a/./b", "a\\b", "a\nb", "a\x7f", "a\xc2\x9b" "1"};
+    static const char *const bad[] = {"", "/a", "a/", "a//b", "..", "../a", "a/..", "a/../b", ".", "a/./b", "a\\b", "a\nb", "a\x7f", "a\302\2331"};
     char                     text[HUB_PATH_MAX + 2];
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

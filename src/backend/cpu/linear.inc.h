@@ -249,17 +249,22 @@ TILE void panel_fast(const enum format f, const struct linear_job *j, uint32_t p
         }
 }
 
-/* A single row takes whole panels, as a panel is one stream of memory, which the machine sees by itself to its end. */
+/* How far ahead of a single row weights are fetched: measured, 4 and 16 KB are slower. */
+enum { AHEAD_BYTES = 8192 };
+
+/* A single row takes whole panels, as a panel is one stream of memory.  The machine's own prefetching stops at the end of every
+ * page, so the stream is fetched ahead, and in the end what comes next. */
 TILE void linear_fast(const enum format f, const struct linear_job *j)
 {
-    struct ahead next = {j->next, 0};
     for (uint32_t p = 0; p < j->n_panel; p++) {
         if (j->n_row > 1) {
             panel_fast(f, j, p);
             continue;
         }
+        struct ahead next = {j->panel + p * j->panel_bytes + AHEAD_BYTES,
+                             (layout_of[f].quants + layout_of[f].scales) * PANEL_STRIPS / 64};
         if (p + 1 == j->n_panel && j->next)
-            next.lines = (layout_of[f].quants + layout_of[f].scales) * PANEL_STRIPS / 64 + 1;
+            next = (struct ahead){j->next, next.lines + 1};
         tile_fast(f, PANEL_STRIPS, 1, j, p, 0, 0, &next);
     }
 }
