@@ -64,13 +64,19 @@ static void match(struct engine *g, struct seq *s)
     found(g, s, seq_match(s, &g->kv));
 }
 
+/* Whether o's blocks have, or will have, the same name as s's for number k. */
+static bool same_block(const struct seq *o, const struct seq *s, uint32_t k)
+{
+    return o->n_key > k && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0;
+}
+
 /* Whether another will fill the block that s needs next: then it is worth waiting for. */
 static bool awaited(const struct engine *g, const struct seq *s)
 {
     uint32_t k = s->n_block;
     for (uint32_t i = 0; k < s->n_key && i < g->n_run; i++) {
         const struct seq *o = g->run[i];
-        if (o != s && o->n_key > k && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0)
+        if (o != s && same_block(o, s, k))
             return true;
     }
     return false;
@@ -221,12 +227,15 @@ static double gain(const struct engine *g, const struct budget *b, const struct 
     return r->chance / r->tokens;
 }
 
-/* Adds guesses, the best first, to the n drawing rows. */
+/* Adds guesses, the best first, to the n drawing rows.  Not where more than half of the slots draw: there a row costs nearly
+ * what it costs alone, and wrong guesses were measured to lose more than right ones gained. */
 static void add_guesses(const struct engine *g, struct budget *b, struct step_row *row)
 {
     uint32_t n = b->n_row, reading = g->n_run - n, rows = g->plan.token_max - b->n_token - reading;
     uint32_t most = g->plan.pick_max - g->plan.seq_max;
     double   least = reading ? (double)g->opts.step_ns : 0;     /* prompts fill the step */
+    if (n > 1 && 2 * n > g->plan.seq_max)
+        return;
     for (most = most < rows ? most : rows; most > 0; most--) {
         struct step_row *r = NULL;
         double           best = 0;
@@ -282,13 +291,12 @@ static struct seq *leader(const struct engine *g, uint32_t i)
         return s;
     for (uint32_t j = 0; j < g->n_run; j++) {
         struct seq *o = g->run[j];
-        if (o != s && o->n_run > lead->n_run && o->n_key > k && o->n_public <= k
-            && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0)
+        if (o != s && o->n_run > lead->n_run && o->n_public <= k && same_block(o, s, k))
             lead = o;
     }
     for (uint32_t j = 0; lead == s && j < i; j++) {
         struct seq *o = g->order[j];
-        if (o->n_run == s->n_run && o->n_key > k && memcmp(&o->key[k], &s->key[k], sizeof o->key[k]) == 0)
+        if (o->n_run == s->n_run && same_block(o, s, k))
             return o;
     }
     return lead;

@@ -167,17 +167,18 @@ LANE void columns_out(const struct linear_job *j, uint32_t panel, unsigned strip
     vf_store_n(out, j->bias ? vf_add(sum, vf_load_n(j->bias + at, n)) : sum, n);
 }
 
-/* What a tile brings into the second-level cache beside its work: `lines` cache lines a group from `at` on. */
+/* What a tile brings into the second-level cache beside its work: `lines` cache lines a group from address `at` on, which may
+ * lie behind all weights. */
 struct ahead {
-    const uint8_t *at;
-    uint32_t       lines;
+    uintptr_t at;
+    uint32_t  lines;
 };
 
 LANE void fetch_lines(const struct ahead *next, size_t g)
 {
-    const uint8_t *at = next->at + g * next->lines * 64;
-    for (uint32_t i = 0; i < next->lines; i++)
-        __builtin_prefetch(at + i * 64, 0, 2);
+    uintptr_t at = next->at + g * next->lines * 64;
+    for (uint32_t i = 0; i < next->lines; i++, at += 64)
+        __builtin_prefetch((const void *)at, 0, 2);
 }
 
 #ifdef TILE_FAST         /* these lanes have a tile of their own */
@@ -238,7 +239,7 @@ TILE void panel_fast(const enum format f, const struct linear_job *j, uint32_t p
 {
     const uint32_t tiles = (j->n_row + TILE_ROWS - 1) / TILE_ROWS * (PANEL_STRIPS / TILE_STRIPS), n = j->in / GROUP;
     const size_t   all = (size_t)64 * tiles * n;
-    struct ahead   next = {p + 1 < j->n_panel ? j->panel + (p + 1) * j->panel_bytes : j->next, 0};
+    struct ahead   next = {(uintptr_t)(p + 1 < j->n_panel ? j->panel + (p + 1) * j->panel_bytes : j->next), 0};
     if (next.at)
         next.lines = (uint32_t)((j->panel_bytes + all - 1) / all);
     for (unsigned strip = 0; strip < PANEL_STRIPS; strip += TILE_STRIPS)
@@ -261,10 +262,10 @@ TILE void linear_fast(const enum format f, const struct linear_job *j)
             panel_fast(f, j, p);
             continue;
         }
-        struct ahead next = {j->panel + p * j->panel_bytes + AHEAD_BYTES,
+        struct ahead next = {(uintptr_t)j->panel + p * j->panel_bytes + AHEAD_BYTES,
                              (layout_of[f].quants + layout_of[f].scales) * PANEL_STRIPS / 64};
         if (p + 1 == j->n_panel && j->next)
-            next = (struct ahead){j->next, next.lines + 1};
+            next = (struct ahead){(uintptr_t)j->next, next.lines + 1};
         tile_fast(f, PANEL_STRIPS, 1, j, p, 0, 0, &next);
     }
 }
