@@ -24,6 +24,6 @@ class Mlx(unittest.TestCase):
             self.assertEqual("".join(pieces), whole.choices[0].message.content)
 
     def test_says_what_is_missing(self):
-        done = subprocess.run([HEARTH, "run", "--backend", "mlx", "--plugins", "/nowhere", MODEL, "hi"], capture_output=True, text=True)
+        done = subprocess.run([HEARTH, "run", MODEL, "hi", "--backend", "mlx", "--plugins", "/nowhere"], capture_output=True, text=True)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("brew install mlx", done.stderr)

@@ -81,10 +81,10 @@ void take_Q5_1(const uint8_t *p, affine &a)
  * q; bit g of high[i] is the fifth of number i of group g. */
 void take_K(const uint8_t *p, const uint8_t *high, const uint8_t *q, affine &a)
 {
-    const uint8_t *s = p + 4;
+    auto s = [p](unsigned i) { return unsigned{p[4 + i]}; };
     for (unsigned g = 0; g < 8; g++) {
-        unsigned scale = g < 4 ? s[g] & 63u : (s[g + 4] & 15u) | (s[g - 4] >> 6 << 4);
-        unsigned least = g < 4 ? s[g + 4] & 63u : (s[g + 4] >> 4) | (s[g] >> 6 << 4);
+        unsigned scale = g < 4 ? s(g) & 63 : (s(g + 4) & 15) | s(g - 4) >> 6 << 4;
+        unsigned least = g < 4 ? s(g + 4) & 63 : s(g + 4) >> 4 | s(g) >> 6 << 4;
         a.scale[g] = half_at(p) * static_cast<float>(scale);
         a.bias[g] = -half_at(p + 2) * static_cast<float>(least);
         for (unsigned i = 0; i < GROUP; i++) {
