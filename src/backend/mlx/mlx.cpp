@@ -10,6 +10,9 @@
 
 namespace {
 
+/* Of buffers that were given back; loading would else keep every one that it needs once. */
+constexpr size_t CACHE_WHILE_LOADING = size_t{64} << 20;
+
 /* Runs f, on the backend's streams; an exception becomes *e. */
 template <typename F> bool guarded(const struct backend *b, struct err *e, F f)
 {
@@ -48,6 +51,8 @@ bool mlx_open(struct backend **out, const struct backend_opts *o, struct err *e)
             b->type = mx::float32;
         mx::set_default_device(device);
         mx::set_default_stream(stream);
+        if (gpu)
+            mx::set_cache_limit(CACHE_WHILE_LOADING);
         b->in_place = !portable && write_works(b.get());
         *out = b.release();
         return true;
