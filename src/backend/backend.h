@@ -109,6 +109,12 @@ struct cost {
     uint64_t scratch_bytes;
 };
 
+/* What runs cost beside computing. */
+struct overhead {
+    uint64_t n_run, host_ns;        /* runs so far, and the time that run() and draw() took in them */
+    uint32_t n_op;                  /* operations handed to the device for one token */
+};
+
 struct backend_type {
     const char *name;
     const char *about;              /* one line for people: "portable C reference", … */
@@ -160,6 +166,7 @@ struct backend_type {
     /* For tests and tools: a value of the last run (keep_all), [rows, width]; the kernel chosen for instruction i. */
     bool (*tap)(struct plan *pl, val v, float *out, struct err *e);
     const char *(*kernel)(const struct plan *pl, size_t i);
+    void (*overhead)(const struct plan *pl, struct overhead *out);      /* NULL: it hands nothing over */
 };
 
 /* The backends of this program, best first (backends.def).  NULL: none of that name. */

@@ -92,9 +92,8 @@ std::unique_ptr<flight> draw_begin(struct plan *pl, const struct draw how[], str
     keep(*f, how, pl->n_pick);
     if (pl->n_pick == 0)
         return f;
-    const auto &v = pl->value[prog_result(pl->prog, "logits").id];
-    mx::array   logits = mx::astype(*v, mx::float32);
-    bool        all = true;
+    mx::array logits = mx::astype(pl->value.at(prog_result(pl->prog, "logits").id).value(), mx::float32);
+    bool      all = true;
     for (auto &d : f->how)
         all = all && takes_largest(d);
     if (all) {

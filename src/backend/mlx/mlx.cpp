@@ -5,6 +5,7 @@
 #include "backend/plugin.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
 
@@ -203,6 +204,7 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
+        pl->overhead.n_op = b->n_block || b->keys.empty() ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
         *out = pl.release();
@@ -223,6 +225,19 @@ void mlx_plan_free(struct plan *pl)
     delete pl;
 }
 
+/* Adds the time of its own life. */
+struct host_time {
+    std::chrono::steady_clock::time_point from = std::chrono::steady_clock::now();
+    uint64_t                             &ns;
+
+    explicit host_time(uint64_t &sum) : ns(sum) {}
+    ~host_time()
+    {
+        auto spent = std::chrono::steady_clock::now() - from;
+        ns += static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+    }
+};
+
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 bool mlx_run(struct plan *pl, const struct batch *in, struct err *e)
@@ -232,6 +247,8 @@ bool mlx_run(struct plan *pl, const struct batch *in, struct err *e)
     if (!b->broken.empty())
         return err_set(e, ERR_INTERNAL, "%s", b->broken.c_str());
     return guarded(b, e, [&] {
+        host_time t(pl->overhead.host_ns);
+        pl->overhead.n_run++;
         pl->host_rows.reset();
         pl->n_pick = in->n_pick;
         walk_run(pl, in);
@@ -251,7 +268,7 @@ const float *mlx_result(struct plan *pl, const char *name)
 {
     val        v = prog_result(pl->prog, name);
     struct err e = {};
-    if (!v.id || !pl->value[v.id])
+    if (v.id >= pl->value.size() || !pl->value[v.id])
         return nullptr;
     bool ok = guarded(pl->b, &e, [&] {
         pl->host_rows = mx::contiguous(mx::astype(*pl->value[v.id], mx::float32));
@@ -272,6 +289,7 @@ mx::array sign_of_end(const struct backend *b)
 bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
 {
     return guarded(pl->b, e, [&] {
+        host_time t(pl->overhead.host_ns);
         auto f = draw_begin(pl, how, out);
         if (f->done.empty() && !pl->b->values.empty())
             f->done = {sign_of_end(pl->b)};
@@ -322,7 +340,12 @@ const char *mlx_kernel(const struct plan *pl, size_t i)
     return pl->steps.at(i).kernel.c_str();
 }
 
-const struct backend_type type = {
+void mlx_overhead(const struct plan *pl, struct overhead *out)
+{
+    *out = pl->overhead;
+}
+
+const struct backend_type face = {
     .name = "mlx",
     .about = "MLX: the GPU of Apple silicon",
     .open = mlx_open,
@@ -342,11 +365,12 @@ const struct backend_type type = {
     .wait = mlx_wait,
     .tap = mlx_tap,
     .kernel = mlx_kernel,
+    .overhead = mlx_overhead,
 };
 
 } // namespace
 
 const struct backend_type *hearth_backend(const char *abi)
 {
-    return std::strcmp(abi, HEARTH_ABI) == 0 ? &type : nullptr;
+    return std::strcmp(abi, HEARTH_ABI) == 0 ? &face : nullptr;
 }

@@ -90,10 +90,14 @@ struct plan {
     std::deque<std::unique_ptr<flight>>   flights;      /* oldest first */
     struct sampler *sampler = nullptr;
     uint32_t        n_vocab = 0, n_pick = 0;            /* n_pick: of the last run */
+    struct overhead overhead = {};
 };
 
 /* The graph of one run; moves the states into it and back.  Throws. */
 void walk_run(struct plan *pl, const struct batch *in);
+
+/* Operations of a run of one token, those left out that only look at an array in another way. */
+uint32_t walk_count(struct plan *pl);
 
 /* What each instruction needs, once. */
 std::vector<step> walk_steps(struct backend *b, const struct prog *p);

@@ -5,8 +5,10 @@
  * is made once a run and shared by the layers. */
 #include "backend/mlx/mlx.h"
 
+#include <mlx/primitives.h>
+
 #include <map>
-#include <tuple>
+#include <set>
 
 namespace {
 
@@ -359,6 +361,39 @@ std::vector<step> walk_steps(struct backend *b, const struct prog *p)
     for (size_t i = 0; i < prog_len(p); i++)
         steps.push_back(step_of(b, p, prog_at(p, i)));
     return steps;
+}
+
+/* Writes the graph and throws it away: nothing is computed. */
+uint32_t walk_count(struct plan *pl)
+{
+    static const std::set<std::string> views = {"AsStrided", "Broadcast", "ExpandDims", "Flatten", "Reshape", "Slice", "Squeeze",
+                                                "Transpose", "Unflatten"};
+    int32_t      token = 0;
+    uint32_t     start[2] = {0, 1}, past = 0, pick = 0;
+    auto         keys = pl->b->keys, values = pl->b->values;
+    std::vector<uint32_t>    block(1, 0);
+    struct batch             in = {1, 1, 1, &token, start, &past, block.data(), 1, &pick};
+    std::vector<mx::array>   todo;
+    std::set<std::uintptr_t> seen;
+    uint32_t                 n = 0;
+    walk_run(pl, &in);
+    for (auto &v : pl->value)
+        if (v)
+            todo.push_back(*v);
+    todo.insert(todo.end(), pl->b->keys.begin(), pl->b->keys.end());
+    todo.insert(todo.end(), pl->b->values.begin(), pl->b->values.end());
+    while (!todo.empty()) {
+        mx::array a = todo.back();
+        todo.pop_back();
+        if (a.status() != mx::array::Status::unscheduled || !a.has_primitive() || !seen.insert(a.id()).second)
+            continue;
+        n += views.count(a.primitive().name()) == 0;
+        todo.insert(todo.end(), a.inputs().begin(), a.inputs().end());
+    }
+    pl->b->keys = std::move(keys);
+    pl->b->values = std::move(values);
+    pl->value.clear();
+    return n;
 }
 
 void walk_run(struct plan *pl, const struct batch *in)

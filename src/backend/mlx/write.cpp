@@ -60,12 +60,12 @@ public:
         const char *from = rows.data<char>();
         const int  *slot = in[2].data<int>();
         int64_t     n = rows.shape(0), width = rows.shape(1), down = rows.strides(0), across = rows.strides(1);
+        int64_t     piece = across == 1 ? width : 1;        /* numbers that lie side by side */
+        auto        bytes = [item](int64_t numbers) { return static_cast<size_t>(numbers) * item; };
         mx::cpu::get_command_encoder(stream()).dispatch([=] {
             for (int64_t r = 0; r < n; r++)
-                for (int64_t c = 0; c < width; c += across == 1 ? width : 1) {
-                    size_t at = static_cast<size_t>(slot[r] * width + c), bytes = static_cast<size_t>(across == 1 ? width : 1) * item;
-                    std::memcpy(state + at * item, from + static_cast<size_t>(r * down + c * across) * item, bytes);
-                }
+                for (int64_t c = 0; c < width; c += piece)
+                    std::memcpy(state + bytes(slot[r] * width + c), from + bytes(r * down + c * across), bytes(piece));
         });
     }
 
