@@ -186,6 +186,9 @@ static void draws_are_those_of_sample(void **state)
             assert_memory_equal(is[i].top, should[i].top, is[i].n_top * sizeof *is[i].top);
         }
     }
+    struct overhead o;
+    mlx->overhead(r.plan, &o);
+    assert_true(o.n_run == STEPS && o.host_ns > 0 && o.n_op > prog_len(p) / 2);
     sample_free(sampler);
     rig_close(&r);
     bundle_free(prog_bundle(p));
