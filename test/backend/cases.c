@@ -240,9 +240,9 @@ static double bound_of(enum op op, enum format format, enum precision precision)
 }
 
 /* All cases of an op whose matrix can have the format. */
-static unsigned run_op(const struct backend_type *t, enum precision precision, enum op op, enum format format)
+static unsigned run_op(const struct backend_type *t, enum precision precision, double least, enum op op, enum format format)
 {
-    double   worst = 0, bound = bound_of(op, format, precision);
+    double   worst = 0, bound = fmax(least, bound_of(op, format, precision));
     unsigned n = 0, over = 0;
     for (const struct op_case *c = op_type(op)->cases; c->name; c++) {
         if (!format_fits(c, format))
@@ -263,11 +263,11 @@ static unsigned run_op(const struct backend_type *t, enum precision precision, e
     return over;
 }
 
-unsigned run_cases(const struct backend_type *t, enum precision precision)
+unsigned run_cases(const struct backend_type *t, enum precision precision, double least)
 {
     unsigned over = 0;
     for (int op = 0; op < OP_COUNT; op++)
         for (int f = 0; f < FORMAT_COUNT; f++)
-            over += run_op(t, precision, (enum op)op, (enum format)f);
+            over += run_op(t, precision, least, (enum op)op, (enum format)f);
     return over;
 }

@@ -8,6 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const struct backend_type *backend_nth(size_t i, const char *only)
+{
+    const struct backend_type *t;
+    struct err                 e = {0};
+    if (!only || i > 0)
+        return only ? NULL : backend_at(i);
+    if (backend_load(&t, only, NULL, &e))
+        return t;
+    printf("%s\n", e.text);
+    exit(1);
+}
+
 bool loaded_open(struct loaded *l, const char *path, const struct backend_type *t, const struct backend_opts *b,
                  const struct plan_opts *o, uint32_t n_block)
 {

@@ -6,6 +6,10 @@
 #include "base/json.h"
 #include "model/model.h"
 
+/* The i-th backend to be tested, NULL past the last: those of this build, or the named one alone, a plug-in it may be; ends
+ * the test when that cannot be had. */
+const struct backend_type *backend_nth(size_t i, const char *only);
+
 struct loaded {
     const struct backend_type *type;
     struct checkpoint *checkpoint;
