@@ -65,7 +65,8 @@ struct tensor tensor_from_row(const struct tensor *t, uint64_t row, uint32_t n);
 /* Its format for people: "Q4_1", "affine4:64" with groups of 64. */
 struct tensor_kind {
     char text[24];
-} tensor_kind(const struct tensor *t);
+};
+struct tensor_kind tensor_kind(const struct tensor *t);
 
 #ifdef __cplusplus
 }

@@ -87,6 +87,9 @@ void decide(struct backend *b, const struct tensor *t)
 
 bool mlx_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e)
 {
+    for (size_t i = 0; i < n; i++)
+        if (format_info(part[i].format)->scale != SCALE_INSIDE)
+            return err_set(e, ERR_UNSUPPORTED, "mlx does not take weights of format %s yet", format_info(part[i].format)->name);
     return guarded(b, e, [&] {
         const struct weight *x = bundle_weight_at(m, w);
         b->weight.resize(bundle_n_weights(m));
@@ -185,6 +188,24 @@ void limit_memory(const struct backend *b, const struct prog *p, const struct pl
     mx::set_cache_limit(c.scratch_bytes);
 }
 
+/* Whether there is a form here for the instruction, parameters and all. */
+bool knows(const struct prog *p, const struct instr *i)
+{
+    switch (i->op) {
+    case OP_embed:
+    case OP_linear:
+    case OP_norm:
+    case OP_add:
+    case OP_sum:
+    case OP_pick: return true;
+    case OP_glu: return i->glu.act == ACT_SILU || i->glu.act == ACT_GELU_TANH;
+    case OP_rope: return (i->rope.n_rot == 0 || i->rope.n_rot == i->rope.head_dim) && i->w[1].id == 0;
+    case OP_attend: return i->attend.softcap == 0 && i->w[0].id == 0
+                           && bundle_state_at(prog_bundle(p), i->s)->kind == STATE_TOKEN;
+    default: return false;
+    }
+}
+
 bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e)
 {
     const struct bundle *m = prog_bundle(p);
@@ -194,6 +215,10 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
     CHECK(b->keys.empty() || b->block_tokens == o->block_tokens);
     for (const held &h : b->weight)
         CHECK(h.here);
+    for (size_t i = 0; i < prog_len(p); i++)
+        if (!knows(p, prog_at(p, i)))
+            return err_set(e, ERR_UNSUPPORTED, "mlx has no kernel yet for instruction %zu (%s)", i,
+                           op_name(static_cast<enum op>(prog_at(p, i)->op)));
     return guarded(b, e, [&] {
         if (!b->type)
             b->type = mx::float16;
@@ -243,7 +268,7 @@ struct host_time {
 bool mlx_run(struct plan *pl, const struct batch *in, struct err *e)
 {
     struct backend *b = pl->b;
-    batch_check(in, &pl->opts, !b->keys.empty(), b->n_block);
+    batch_check(in, &pl->opts, prog_bundle(pl->prog), b->n_block);
     if (!b->broken.empty())
         return err_set(e, ERR_INTERNAL, "%s", b->broken.c_str());
     return guarded(b, e, [&] {

@@ -372,7 +372,7 @@ uint32_t walk_count(struct plan *pl)
     uint32_t     start[2] = {0, 1}, past = 0, pick = 0;
     auto         keys = pl->b->keys, values = pl->b->values;
     std::vector<uint32_t>    block(1, 0);
-    struct batch             in = {1, 1, 1, &token, start, &past, block.data(), 1, &pick};
+    struct batch             in = {1, 1, 1, &token, start, &past, block.data(), 1, &pick, nullptr, nullptr};
     std::vector<mx::array>   todo;
     std::set<std::uintptr_t> seen;
     uint32_t                 n = 0;
