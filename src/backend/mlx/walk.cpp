@@ -179,8 +179,11 @@ private:
     {
         mx::array x = in(s, 0);
         auto      shape = x.shape();
-        int       group = s.ready[0].shape(0);
-        return mx::reshape(mx::fast::rms_norm(mx::reshape(x, {-1, group}), s.ready[0], s.i->norm.eps), shape);
+        int       all = s.ready[0].shape(0), group = s.i->norm.group ? length(s.i->norm.group) : all;
+        auto      normed = [&](const std::optional<mx::array> &w) {
+            return mx::reshape(mx::fast::rms_norm(mx::reshape(x, {-1, group}), w, s.i->norm.eps), shape);
+        };
+        return group == all ? normed(s.ready[0]) : mx::multiply(normed(std::nullopt), s.ready[0]);
     }
 
     mx::array glu(const step &s)
