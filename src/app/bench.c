@@ -156,7 +156,18 @@ static bool lengths_fit(uint32_t context, const struct measure *m, struct err *e
                      "--ctx)", m->prompt, m->decode, context);
 }
 
-static bool run_table(const struct loaded *l, struct engine *g, const struct options *o, struct err *e)
+/* What the host does for a run, where the backend says so. */
+static void print_overhead(struct engine *g, const struct backend_type *t)
+{
+    struct overhead o;
+    if (!t->overhead)
+        return;
+    t->overhead(engine_text_plan(g), &o);
+    printf("%s: %.3f ms of the host for a run (%llu runs); %u operations for one token\n", t->name,
+           o.n_run ? (double)o.host_ns / 1e6 / (double)o.n_run : 0, (unsigned long long)o.n_run, o.n_op);
+}
+
+static bool run_table(const struct loaded *l, struct engine *g, const struct backend_type *t, const struct options *o, struct err *e)
 {
     static const unsigned streams[] = {1, 4, 8, 16};
     struct measure        m[4], one = {.prompt = o->given.prompt ? (unsigned)o->prompt.v : 512,
@@ -180,6 +191,8 @@ static bool run_table(const struct loaded *l, struct engine *g, const struct opt
     }
     if (ok && o->json.v)
         print_json(o->arg[0], m, n);
+    else if (ok)
+        print_overhead(g, t);
     return ok;
 }
 
@@ -196,7 +209,7 @@ bool command_bench(const struct options *o, struct err *e)
     if (ok && o->kernels.v)
         ok = print_kernels(&l, g, eo.type);
     else if (ok)
-        ok = engine_start(g, e) && run_table(&l, g, o, e);
+        ok = engine_start(g, e) && run_table(&l, g, eo.type, o, e);
     engine_close(g);
     load_close(&l);
     return ok;

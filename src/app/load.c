@@ -136,7 +136,6 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
     const char *name = o->given.backend ? o->backend.v : backend_at(0)->name;
     const char *how = o->given.precision ? o->precision.v : "fast";
     *out = (struct engine_opts){
-        .type = backend_find(name),
         .context_max = (uint32_t)o->ctx.v,
         .seq_max = (uint32_t)o->parallel.v,
         .queue_max = (uint32_t)o->queue.v,
@@ -145,8 +144,8 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
         .no_draft = o->no_draft.v,
         .backend.n_thread = (unsigned)o->threads.v,
     };
-    if (!out->type)
-        return err_param(e, "backend", "there is no backend \"%s\" in this build", name);
+    if (!backend_load(&out->type, name, o->plugins.v, e))
+        return false;
     if (strcmp(how, "fast") != 0 && strcmp(how, "exact") != 0)
         return err_param(e, "precision", "--precision is fast or exact, not \"%s\"", how);
     out->backend.precision = strcmp(how, "exact") == 0 ? PRECISION_EXACT : PRECISION_FAST;

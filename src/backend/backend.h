@@ -70,6 +70,16 @@ struct batch {
                                        length that matters (OP_rope: from) in all its runs.  NULL: past and this run's */
 };
 
+struct draw_bias {
+    int32_t token;
+    float   add;
+};
+
+struct draw_seen {
+    int32_t  token;
+    uint32_t prompt, answer;        /* how often it stood in the prompt, and in the answer so far */
+};
+
 /* How one picked row becomes a token.  Same seed and counter, same token, on every backend with the same logits. */
 struct draw {
     float    temperature;           /* 0: the largest logit, the lowest id among equals */
@@ -77,9 +87,8 @@ struct draw {
     float    repeat, presence, frequency;       /* 1, 0 and 0: off */
     int32_t  top_k;                 /* 0: off */
     uint64_t seed, counter;         /* counter: the token's index in its answer */
-    const struct draw_bias { int32_t token; float add; } *bias;     /* logit_bias */
-    const struct draw_seen { int32_t token; uint32_t prompt, answer; } *seen;   /* how often each id stood in the prompt
-                                       and in the answer so far, for the penalties; ids not listed: never */
+    const struct draw_bias *bias;   /* logit_bias */
+    const struct draw_seen *seen;   /* for the penalties; ids not listed: never */
     uint32_t n_bias, n_seen;
     uint8_t  n_logprob;             /* 0: none wanted; 1: that of the chosen; k + 1: also the k best */
 };
@@ -107,6 +116,12 @@ struct cost {
     uint64_t scratch_bytes;
 };
 
+/* What runs cost beside computing. */
+struct overhead {
+    uint64_t n_run, host_ns;        /* runs so far, and the time that run() and draw() took in them */
+    uint32_t n_op;                  /* operations handed to the device for one token */
+};
+
 struct backend_type {
     const char *name;
     const char *about;              /* one line for people: "portable C reference", … */
@@ -117,7 +132,7 @@ struct backend_type {
     bool (*size)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e);
 
     /* Bytes that adopt() would hold for w, made of these parts; nothing is read.  NULL: it borrows them all. */
-    uint64_t (*weight_bytes)(const struct weight *w, const struct tensor part[], size_t n);
+    uint64_t (*weight_bytes)(const struct backend *b, const struct weight *w, const struct tensor part[], size_t n);
 
     /* Before the first adopt: all weights that will be adopted, by wt id - 1; no number is read.  Where pack_opts has a
      * file, it is looked for or begun here.  Never an error: without the file everything works as with it.  Calling it is
@@ -144,8 +159,8 @@ struct backend_type {
 
     bool (*run)(struct plan *pl, const struct batch *in, struct err *e);
 
-    /* The named result of the last run, [rows, width], in host memory until the next run; NULL: this backend keeps it on
-     * its device and has draw() instead. */
+    /* The named result of the last run, [rows, width], in host memory until the next run.  NULL: there is none of that name
+     * or it could not be had.  A backend that has draw() may have it for tests alone, and waits for the run here. */
     const float *(*result)(struct plan *pl, const char *name);
 
     /* Draws one token for each picked row of the last run.  NULL: the host does it from result(). */
@@ -159,11 +174,16 @@ struct backend_type {
     /* For tests and tools: a value of the last run (keep_all), [rows, width]; the kernel chosen for instruction i. */
     bool (*tap)(struct plan *pl, val v, float *out, struct err *e);
     const char *(*kernel)(const struct plan *pl, size_t i);
+    void (*overhead)(const struct plan *pl, struct overhead *out);      /* NULL: it hands nothing over */
 };
 
-/* The backends of this build, best first (backends.def).  NULL: none of that name. */
+/* The backends of this program, best first (backends.def).  NULL: none of that name. */
 const struct backend_type *backend_find(const char *name);
 const struct backend_type *backend_at(size_t i);        /* NULL past the last */
+
+/* The same, and those that lie in files of their own: hearth-NAME.so in `folder` (NULL: that of this program).  What it
+ * loads stays until the program ends.  The message says what is missing. */
+MUST_USE bool backend_load(const struct backend_type **out, const char *name, const char *folder, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define PLUGIN(name, needs)
 #define BACKEND(name) extern const struct backend_type backend_##name;
 #include "backend/backends.def"
 #undef BACKEND

@@ -1,10 +1,10 @@
 /* memory.c -- see memory.h. */
 #include "engine/memory.h"
 
+#include "backend/sample.h"
 #include "base/mem.h"
 #include "engine/draft.h"
 #include "engine/kv.h"
-#include "engine/sample.h"
 #include "engine/seq.h"
 #include "engine/step.h"
 
@@ -79,7 +79,7 @@ struct bill {
 };
 
 /* What the backend will hold of all weights. */
-static bool weigh(const struct model *m, const struct backend_type *t, uint64_t *out, struct err *e)
+static bool weigh(const struct model *m, const struct backend_type *t, const struct backend *b, uint64_t *out, struct err *e)
 {
     *out = 0;
     for (size_t i = 1; t->weight_bytes && i <= bundle_n_weights(m->bundle); i++) {
@@ -88,7 +88,7 @@ static bool weigh(const struct model *m, const struct backend_type *t, uint64_t 
         size_t        n;
         if (!model_weight(m, w, part, &n, e))
             return false;
-        *out += t->weight_bytes(bundle_weight_at(m->bundle, w), part, n);
+        *out += t->weight_bytes(b, bundle_weight_at(m->bundle, w), part, n);
     }
     return true;
 }
@@ -160,7 +160,7 @@ bool memory_plan(const struct model *m, const struct engine_opts *o, struct back
                             .seq_max = full.seq_max, .token_max = full.token_max};
     struct bill bill = {0};
     uint64_t    room = o->memory_bytes ? o->memory_bytes : usable();
-    if (!weigh(m, o->type, &p.weight_bytes, e))
+    if (!weigh(m, o->type, b, &p.weight_bytes, e))
         return false;
     for (;;) {
         if (!add_up(m, o, b, &p, &bill, e))

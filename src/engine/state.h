@@ -5,12 +5,12 @@
 #ifndef ENGINE_STATE_H
 #define ENGINE_STATE_H
 
+#include "backend/sample.h"
 #include "base/queue.h"
 #include "base/threads.h"
 #include "engine/cost.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
-#include "engine/sample.h"
 #include "engine/seq.h"
 #include "engine/turns.h"
 

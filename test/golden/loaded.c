@@ -8,18 +8,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const struct backend_type *backend_nth(size_t i, const char *only)
+{
+    const struct backend_type *t;
+    struct err                 e = {0};
+    if (!only || i > 0)
+        return only ? NULL : backend_at(i);
+    if (backend_load(&t, only, NULL, &e))
+        return t;
+    printf("%s\n", e.text);
+    exit(1);
+}
+
 bool loaded_open(struct loaded *l, const char *path, const struct backend_type *t, const struct backend_opts *b,
                  const struct plan_opts *o, uint32_t n_block)
 {
     struct err e = {0};
     *l = (struct loaded){.type = t, .block_tokens = o->block_tokens, .context_max = o->context_max};
-    bool ok = checkpoint_open(&l->checkpoint, path, &e) && model_open(&l->model, l->checkpoint, &e) &&
-              t->open(&l->backend, b, &e) && load_weights(l->model, t, l->backend, NULL, NULL, &e) &&
+    bool known = checkpoint_open(&l->checkpoint, path, &e) && model_open(&l->model, l->checkpoint, &e);
+    bool ok = known && t->open(&l->backend, b, &e) && load_weights(l->model, t, l->backend, NULL, NULL, &e) &&
               t->reserve(l->backend, l->model->bundle, o, n_block, &e) &&
               t->compile(l->backend, l->model->text, o, &l->plan, &e);
     if (!ok) {
         printf("%s on %s: %s\n", path, t->name, e.text);
         loaded_close(l);
+        l->refused = known && e.kind == ERR_UNSUPPORTED;
     }
     return ok;
 }

@@ -6,6 +6,10 @@
 #include "base/json.h"
 #include "model/model.h"
 
+/* The i-th backend to be tested, NULL past the last: those of this build, or the named one alone, a plug-in it may be; ends
+ * the test when that cannot be had. */
+const struct backend_type *backend_nth(size_t i, const char *only);
+
 struct loaded {
     const struct backend_type *type;
     struct checkpoint *checkpoint;
@@ -13,6 +17,7 @@ struct loaded {
     struct backend    *backend;
     struct plan       *plan;
     uint32_t           block_tokens, context_max;
+    bool               refused;     /* loaded_open() failed, as the backend has no form for this (ERR_UNSUPPORTED) */
 };
 
 /* For one run of token_max tokens, all of them picked.  Prints why and returns false when something refuses. */

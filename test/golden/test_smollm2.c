@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { CONTEXT = 128, BLOCK_TOKENS = 16 };
 
@@ -64,17 +63,13 @@ static bool backend_check(const struct backend_type *t, const char *path)
 int main(int argc, char **argv)
 {
     const char *path = getenv("HEARTH_TEST_SMOLLM2");
-    unsigned    failed = 0, ran = 0;
+    unsigned    failed = 0;
+    const struct backend_type *t;
     if (!path) {
         printf("HEARTH_TEST_SMOLLM2 is not set: HEARTH_TEST_SMOLLM2=$(scripts/fetch-model) gives it the model\n");
         return 1;
     }
-    for (size_t b = 0; backend_at(b); b++)
-        if (argc < 2 || strcmp(argv[1], backend_at(b)->name) == 0) {
-            failed += !backend_check(backend_at(b), path);
-            ran++;
-        }
-    if (!ran)
-        printf("no backend of that name\n");
-    return failed || !ran;
+    for (size_t b = 0; (t = backend_nth(b, argc > 1 ? argv[1] : NULL)) != NULL; b++)
+        failed += !backend_check(t, path);
+    return failed > 0;
 }

@@ -52,8 +52,9 @@ static bool cpu_size(struct backend *b, const struct prog *p, const struct plan_
     return true;
 }
 
-static uint64_t cpu_weight_bytes(const struct weight *w, const struct tensor part[], size_t n)
+static uint64_t cpu_weight_bytes(const struct backend *b, const struct weight *w, const struct tensor part[], size_t n)
 {
+    (void)b;
     struct packed plan;
     pack_plan(w, part, n, &plan);
     return plan.bytes;

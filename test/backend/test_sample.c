@@ -1,5 +1,5 @@
 /* test_sample.c -- what may be drawn, how often, and that the same seed gives the same. */
-#include "engine/sample.h"
+#include "backend/sample.h"
 
 #include "base/hash.h"
 

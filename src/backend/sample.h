@@ -1,4 +1,4 @@
-/* sample.h -- from logits to a token, on the host.  A backend that draws on its device follows the same rules.
+/* sample.h -- from logits to a token: what the engine draws with, and every backend that draws by itself.
  *
  * The order, which is vLLM's for what changes logits, with min_p last as its older sampler and llama.cpp have it:
  *
@@ -16,10 +16,14 @@
  *
  * Nothing depends on the platform's mathematics but logprobs in their last digits: e^x is computed by plain
  * multiplications and additions.  Nothing is allocated by sample(). */
-#ifndef ENGINE_SAMPLE_H
-#define ENGINE_SAMPLE_H
+#ifndef BACKEND_SAMPLE_H
+#define BACKEND_SAMPLE_H
 
 #include "backend/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct sampler;
 
@@ -36,5 +40,9 @@ MUST_USE bool sample_check(const struct draw *how, uint32_t n_vocab, struct err 
 
 /* A number in [0, 1) with 53 random bits. */
 double sample_uniform(uint64_t seed, uint64_t counter);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,7 +3,7 @@
  * A row is up to 150,000 logits, and most of its work would be sorting them.  Nothing here sorts: weights far below the
  * heaviest are left aside first, and a heap over the few that remain gives them up in order until the cuts are
  * satisfied. */
-#include "engine/sample.h"
+#include "backend/sample.h"
 
 #include "base/mem.h"
 

@@ -1,0 +1,401 @@
+/* mlx.cpp -- the backend's face: what backend.h asks for, and nothing of MLX's exceptions let out. */
+#include "backend/mlx/mlx.h"
+
+#include "backend/batch.h"
+#include "backend/plugin.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+
+namespace {
+
+/* Of buffers that were given back; loading would else keep every one that it needs once. */
+constexpr size_t CACHE_WHILE_LOADING = size_t{64} << 20;
+
+/* Runs f, on the backend's streams; an exception becomes *e. */
+template <typename F> bool guarded(const struct backend *b, struct err *e, F f)
+{
+    try {
+        if (b) {
+            mx::set_default_device(b->stream.device);
+            mx::set_default_stream(b->stream);
+        }
+        return f();
+    } catch (const std::bad_alloc &) {
+        return err_set(e, ERR_MEMORY, "mlx: no memory");
+    } catch (const std::exception &x) {
+        return err_set(e, ERR_INTERNAL, "mlx: %s", x.what());
+    }
+}
+
+uint64_t item_bytes(const struct backend *b)
+{
+    return b->exact ? 4 : 2;
+}
+
+/* ---- opening and closing ----------------------------------------------------------------------------------------- */
+
+bool mlx_open(struct backend **out, const struct backend_opts *o, struct err *e)
+{
+    return guarded(nullptr, e, [&] {
+        bool exact = o->precision == PRECISION_EXACT, gpu = mx::is_available(mx::Device::gpu);
+        mx::Device device = gpu ? mx::Device::gpu : mx::Device::cpu;
+        mx::Stream stream = mx::new_thread_unsafe_stream(device);
+        mx::Stream host = gpu ? mx::new_thread_unsafe_stream(mx::Device::cpu) : stream;
+        bool       portable = o->isa && std::strcmp(o->isa, "portable") == 0;
+        if (o->isa && !portable)
+            return err_set(e, ERR_UNSUPPORTED, "mlx has no %s kernels", o->isa);
+        auto b = std::make_unique<struct backend>(stream, host, gpu, exact);
+        if (exact)
+            b->type = mx::float32;
+        mx::set_default_device(device);
+        mx::set_default_stream(stream);
+        if (gpu)
+            mx::set_cache_limit(CACHE_WHILE_LOADING);
+        b->in_place = !portable && write_works(b.get());
+        *out = b.release();
+        return true;
+    });
+}
+
+void mlx_close(struct backend *b)
+{
+    guarded(b, nullptr, [&] {
+        if (b)
+            mx::synchronize(b->stream);
+        return true;
+    });
+    delete b;
+}
+
+/* ---- weights and states ------------------------------------------------------------------------------------------ */
+
+uint64_t mlx_weight_bytes(const struct backend *b, const struct weight *w, const struct tensor part[], size_t n)
+{
+    return weights_bytes(w, part, n, item_bytes(b));
+}
+
+/* In fast precision the first matrix decides: activations are bfloat16 where it is, as such models may exceed float16, and
+ * float16 otherwise, which loses nothing of GGUF's scales. */
+void decide(struct backend *b, const struct tensor *t)
+{
+    if (!b->type)
+        b->type = t->format == FORMAT_BF16 || t->format == FORMAT_F32 ? mx::bfloat16 : mx::float16;
+}
+
+bool mlx_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (format_info(part[i].format)->scale != SCALE_INSIDE)
+            return err_set(e, ERR_UNSUPPORTED, "mlx does not take weights of format %s yet", format_info(part[i].format)->name);
+    return guarded(b, e, [&] {
+        const struct weight *x = bundle_weight_at(m, w);
+        b->weight.resize(bundle_n_weights(m));
+        held &h = b->weight[w.id - 1u];
+        CHECK(n <= 4 && !h.here);
+        if (n && x->in > 1)
+            decide(b, part);
+        h.pieces = weights_take(x, part, n, b->type.value_or(mx::float16));
+        h.here = true;
+        b->weight_bytes += weights_bytes(x, part, n, item_bytes(b));
+        return true;
+    });
+}
+
+bool mlx_reserve(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e)
+{
+    CHECK(b->keys.empty() && o->block_tokens > 0);
+    return guarded(b, e, [&] {
+        uint64_t rows = uint64_t{n} * o->block_tokens;
+        if (rows > INT32_MAX)
+            return err_set(e, ERR_MEMORY, "no memory for %u blocks of %u tokens", n, o->block_tokens);
+        std::vector<mx::array> keys, values;
+        for (size_t i = 1; i <= bundle_n_states(m); i++) {
+            int half = static_cast<int>(bundle_state_at(m, {static_cast<uint16_t>(i)})->width / 2);
+            for (auto *states : {&keys, &values}) {
+                states->push_back(mx::zeros({static_cast<int>(rows), half}, b->type.value_or(mx::float16)));
+                mx::eval(states->back());
+            }
+        }
+        b->keys = std::move(keys);
+        b->values = std::move(values);
+        b->n_block = n;
+        b->block_tokens = o->block_tokens;
+        return true;
+    });
+}
+
+void mlx_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    CHECK(from < b->n_block && to < b->n_block && from != to);
+    struct err e = {};
+    bool       ok = guarded(b, &e, [&] {
+        int       tokens = static_cast<int>(b->block_tokens), at = static_cast<int>(from) * tokens;
+        mx::array slots = mx::arange(static_cast<int>(to) * tokens, static_cast<int>(to + 1) * tokens, mx::int32);
+        for (auto *states : {&b->keys, &b->values})
+            for (auto &s : *states)
+                s = write_rows(s, mx::slice(s, {at, 0}, {at + tokens, s.shape(1)}), slots, b->in_place);
+        return true;
+    });
+    if (!ok)
+        b->broken = e.text;
+}
+
+/* ---- plans ------------------------------------------------------------------------------------------------------- */
+
+/* MLX keeps what a step gave back for the next one.  Most values live at the same time as few others, but it is free to
+ * compute in an order of its own: so counted as if nothing were shared but half of it at a time.  Attention reads a
+ * layer's states through a copy when blocks lie apart. */
+uint64_t scratch_bytes(const struct backend *b, const struct prog *p, const struct plan_opts *o)
+{
+    struct storage s;
+    uint64_t       item = item_bytes(b), widest = 0;
+    storage_plan(p, o->keep_all, &s);
+    uint64_t bytes = 2 * item * (uint64_t{s.token_floats} * o->token_max + uint64_t{s.pick_floats} * o->pick_max);
+    storage_drop(&s);
+    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
+        widest = std::max<uint64_t>(widest, bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)})->width);
+    bytes += widest * item * o->context_max;
+    val logits = prog_result(p, "logits");
+    if (logits.id) {
+        uint64_t n = prog_value(p, logits)->width;
+        bytes += sizeof(float) * n * o->pick_max + (n <= INT32_MAX ? sample_bytes(static_cast<uint32_t>(n)) : 0);
+    }
+    return bytes;
+}
+
+bool mlx_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *)
+{
+    *out = {};
+    out->scratch_bytes = scratch_bytes(b, p, o);
+    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
+        out->block_bytes += item_bytes(b) * o->block_tokens * bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)})->width;
+    return true;
+}
+
+/* On a GPU: weights and states stay where the GPU finds them at once, as far as the system allows; and what steps give
+ * back is kept up to what the plan says a step needs. */
+void limit_memory(const struct backend *b, const struct prog *p, const struct plan_opts *o)
+{
+    struct cost c;
+    mlx_size(const_cast<struct backend *>(b), p, o, &c, nullptr);
+    const auto &info = mx::device_info(b->stream.device);
+    auto        most = info.find("max_recommended_working_set_size");
+    if (most != info.end())
+        mx::set_wired_limit(std::min<size_t>(std::get<size_t>(most->second), b->weight_bytes + c.block_bytes * b->n_block + c.scratch_bytes));
+    mx::set_cache_limit(c.scratch_bytes);
+}
+
+/* Whether there is a form here for the instruction, parameters and all. */
+bool knows(const struct prog *p, const struct instr *i)
+{
+    switch (i->op) {
+    case OP_embed:
+    case OP_linear:
+    case OP_norm:
+    case OP_add:
+    case OP_sum:
+    case OP_pick: return true;
+    case OP_glu: return i->glu.act == ACT_SILU || i->glu.act == ACT_GELU_TANH;
+    case OP_rope: return (i->rope.n_rot == 0 || i->rope.n_rot == i->rope.head_dim) && i->w[1].id == 0;
+    case OP_attend: return i->attend.softcap == 0 && i->w[0].id == 0
+                           && bundle_state_at(prog_bundle(p), i->s)->kind == STATE_TOKEN;
+    default: return false;
+    }
+}
+
+bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e)
+{
+    const struct bundle *m = prog_bundle(p);
+    if (bundle_world(m) != 1)
+        return err_set(e, ERR_UNSUPPORTED, "mlx runs one rank, not %d", bundle_world(m));
+    CHECK(b->keys.size() == bundle_n_states(m) && b->weight.size() == bundle_n_weights(m));
+    CHECK(b->keys.empty() || b->block_tokens == o->block_tokens);
+    for (const held &h : b->weight)
+        CHECK(h.here);
+    for (size_t i = 0; i < prog_len(p); i++)
+        if (!knows(p, prog_at(p, i)))
+            return err_set(e, ERR_UNSUPPORTED, "mlx has no kernel yet for instruction %zu (%s)", i,
+                           op_name(static_cast<enum op>(prog_at(p, i)->op)));
+    return guarded(b, e, [&] {
+        if (!b->type)
+            b->type = mx::float16;
+        auto pl = std::make_unique<struct plan>();
+        pl->b = b;
+        pl->prog = p;
+        pl->opts = *o;
+        pl->steps = walk_steps(b, p);
+        val logits = prog_result(p, "logits");
+        pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
+        pl->overhead.n_op = b->n_block || b->keys.empty() ? walk_count(pl.get()) : 0;
+        if (b->gpu)
+            limit_memory(b, p, o);
+        *out = pl.release();
+        return true;
+    });
+}
+
+void mlx_plan_free(struct plan *pl)
+{
+    if (!pl)
+        return;
+    guarded(pl->b, nullptr, [&] {
+        mx::synchronize(pl->b->host);
+        mx::synchronize(pl->b->stream);
+        return true;
+    });
+    sample_free(pl->sampler);
+    delete pl;
+}
+
+/* Adds the time of its own life. */
+struct host_time {
+    std::chrono::steady_clock::time_point from = std::chrono::steady_clock::now();
+    uint64_t                             &ns;
+
+    explicit host_time(uint64_t &sum) : ns(sum) {}
+    ~host_time()
+    {
+        auto spent = std::chrono::steady_clock::now() - from;
+        ns += static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+    }
+};
+
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+bool mlx_run(struct plan *pl, const struct batch *in, struct err *e)
+{
+    struct backend *b = pl->b;
+    batch_check(in, &pl->opts, prog_bundle(pl->prog), b->n_block);
+    if (!b->broken.empty())
+        return err_set(e, ERR_INTERNAL, "%s", b->broken.c_str());
+    return guarded(b, e, [&] {
+        host_time t(pl->overhead.host_ns);
+        pl->overhead.n_run++;
+        pl->host_rows.reset();
+        pl->n_pick = in->n_pick;
+        walk_run(pl, in);
+        return true;
+    });
+}
+
+/* All states, and what else is wanted. */
+std::vector<mx::array> heads_of(const struct backend *b)
+{
+    std::vector<mx::array> all = b->keys;
+    all.insert(all.end(), b->values.begin(), b->values.end());
+    return all;
+}
+
+const float *mlx_result(struct plan *pl, const char *name)
+{
+    val        v = prog_result(pl->prog, name);
+    struct err e = {};
+    if (v.id >= pl->value.size() || !pl->value[v.id])
+        return nullptr;
+    bool ok = guarded(pl->b, &e, [&] {
+        pl->host_rows = mx::contiguous(mx::astype(*pl->value[v.id], mx::float32));
+        auto all = heads_of(pl->b);
+        all.push_back(*pl->host_rows);
+        mx::eval(std::move(all));
+        return true;
+    });
+    return ok ? pl->host_rows->data<float>() : nullptr;
+}
+
+/* A number that is known when a run without picks is over: what it writes last. */
+mx::array sign_of_end(const struct backend *b)
+{
+    return mx::negative(mx::slice(b->values.back(), {0, 0}, {1, 1}));
+}
+
+bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
+{
+    return guarded(pl->b, e, [&] {
+        host_time t(pl->overhead.host_ns);
+        auto f = draw_begin(pl, how, out);
+        if (f->done.empty() && !pl->b->values.empty())
+            f->done = {sign_of_end(pl->b)};
+        auto all = heads_of(pl->b);
+        all.insert(all.end(), f->done.begin(), f->done.end());
+        mx::async_eval(std::move(all));
+        pl->flights.push_back(std::move(f));
+        /* Without writing in place, MLX may write into a state only when no earlier run holds it any more. */
+        if (!pl->b->in_place)
+            mx::synchronize(pl->b->stream);
+        return true;
+    });
+}
+
+bool mlx_wait(struct plan *pl, struct err *e)
+{
+    CHECK(!pl->flights.empty());
+    auto f = std::move(pl->flights.front());
+    pl->flights.pop_front();
+    return guarded(pl->b, e, [&] {
+        for (auto &a : f->done)
+            a.wait();
+        if (!f->drawn)
+            for (size_t i = 0; i < f->how.size(); i++) {
+                f->out[i] = {};
+                f->out[i].token = f->done[0].data<int32_t>()[i];
+            }
+        return true;
+    });
+}
+
+bool mlx_tap(struct plan *pl, val v, float *out, struct err *e)
+{
+    if (!pl->opts.keep_all)
+        return err_set(e, ERR_UNSUPPORTED, "values are not kept in this plan");
+    if (prog_value(pl->prog, v)->integer || !pl->value[v.id])
+        return err_set(e, ERR_UNSUPPORTED, "the value is not kept");
+    return guarded(pl->b, e, [&] {
+        mx::array x = mx::contiguous(mx::astype(*pl->value[v.id], mx::float32));
+        mx::eval(x);
+        std::memcpy(out, x.data<float>(), x.nbytes());
+        return true;
+    });
+}
+
+const char *mlx_kernel(const struct plan *pl, size_t i)
+{
+    return pl->steps.at(i).kernel.c_str();
+}
+
+void mlx_overhead(const struct plan *pl, struct overhead *out)
+{
+    *out = pl->overhead;
+}
+
+const struct backend_type face = {
+    .name = "mlx",
+    .about = "MLX: the GPU of Apple silicon",
+    .open = mlx_open,
+    .close = mlx_close,
+    .size = mlx_size,
+    .weight_bytes = mlx_weight_bytes,
+    .expect = nullptr,
+    .kept = nullptr,
+    .adopt = mlx_adopt,
+    .reserve = mlx_reserve,
+    .copy = mlx_copy,
+    .compile = mlx_compile,
+    .plan_free = mlx_plan_free,
+    .run = mlx_run,
+    .result = mlx_result,
+    .draw = mlx_draw,
+    .wait = mlx_wait,
+    .tap = mlx_tap,
+    .kernel = mlx_kernel,
+    .overhead = mlx_overhead,
+};
+
+} // namespace
+
+const struct backend_type *hearth_backend(const char *abi)
+{
+    return std::strcmp(abi, HEARTH_ABI) == 0 ? &face : nullptr;
+}

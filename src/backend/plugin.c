@@ -1,0 +1,84 @@
+/* plugin.c -- see plugin.h.  What was loaded stays: MLX, for one, cannot be unloaded. */
+#include "backend/plugin.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
+
+static const struct {
+    const char *name, *needs;
+} plugins[] = {
+#define BACKEND(name)
+#define PLUGIN(name, needs) {#name, needs},
+#include "backend/backends.def"
+#undef BACKEND
+#undef PLUGIN
+};
+
+/* The folder that this program lies in, to be freed. */
+static char *own_folder(void)
+{
+    char path[PATH_MAX] = "";
+#ifdef __APPLE__
+    char     raw[PATH_MAX];
+    uint32_t room = sizeof raw;
+    if (_NSGetExecutablePath(raw, &room) != 0 || !realpath(raw, path))
+        path[0] = 0;
+#else
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+#endif
+    char *slash = strrchr(path, '/');
+    return slash ? mem_copy(path, (size_t)(slash - path)) : mem_copy(".", 1);
+}
+
+/* Loads the file; `needs` is for the message when that fails. */
+static const struct backend_type *load(const char *path, const char *name, const char *needs, struct err *e)
+{
+    const struct backend_type *(*entry)(const char *abi);
+    if (file_kind(path) != FILE_PLAIN) {
+        err_param(e, "backend", "the %s backend was not built: there is no %s.  It needs %s", name, path, needs);
+        return NULL;
+    }
+    void *file = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *symbol = file ? dlsym(file, "hearth_backend") : NULL;
+    if (!symbol) {
+        err_param(e, "backend", "the %s backend cannot be loaded; it needs %s (%s)", name, needs, dlerror());
+        return NULL;
+    }
+    memcpy(&entry, &symbol, sizeof entry);      /* C has no cast between the two */
+    const struct backend_type *t = entry(HEARTH_ABI);
+    if (!t)
+        err_param(e, "backend", "%s is of another build than this program: build both again", path);
+    return t;
+}
+
+bool backend_load(const struct backend_type **out, const char *name, const char *folder, struct err *e)
+{
+    const char *needs = NULL;
+    *out = backend_find(name);
+    for (size_t i = 0; i < sizeof plugins / sizeof plugins[0]; i++)
+        if (strcmp(plugins[i].name, name) == 0)
+            needs = plugins[i].needs;
+    if (*out)
+        return true;
+    if (!needs)
+        return err_param(e, "backend", "there is no backend \"%s\"", name);
+    char      *where = folder ? mem_copy(folder, strlen(folder)) : own_folder();
+    struct buf path;
+    buf_init(&path, 0);
+    buf_printf(&path, "%s/hearth-%s.so", where, name);
+    *out = load(path.p, name, needs, e);
+    buf_drop(&path);
+    free(where);
+    return *out != NULL;
+}
