@@ -33,6 +33,7 @@ struct engine_opts {
     uint64_t step_ns;               /* time a step may take; 0: 100 ms */
     bool     no_cache;              /* finished sequences leave nothing behind */
     bool     no_draft;              /* never guess tokens ahead; changes how fast answers come, not what is in them */
+    uint32_t guess_seqs;            /* guesses only while at most so many draw; 0: half of seq_max */
     struct clock      clock;        /* ns NULL: the real one */
     const struct log *log;
     void (*progress)(void *ctx, uint64_t done, uint64_t all);       /* bytes of weights taken in; NULL: silent */

@@ -227,14 +227,14 @@ static double gain(const struct engine *g, const struct budget *b, const struct 
     return r->chance / r->tokens;
 }
 
-/* Adds guesses, the best first, to the n drawing rows.  Not where more than half of the slots draw: there a row costs nearly
- * what it costs alone, and wrong guesses were measured to lose more than right ones gained. */
+/* Adds guesses, the best first, to the n drawing rows.  Not where many draw: there a row costs nearly what it costs
+ * alone, and wrong guesses were measured to lose more than right ones gained. */
 static void add_guesses(const struct engine *g, struct budget *b, struct step_row *row)
 {
     uint32_t n = b->n_row, reading = g->n_run - n, rows = g->plan.token_max - b->n_token - reading;
     uint32_t most = g->plan.pick_max - g->plan.seq_max;
     double   least = reading ? (double)g->opts.step_ns : 0;     /* prompts fill the step */
-    if (n > 1 && 2 * n > g->plan.seq_max)
+    if (n > (g->opts.guess_seqs ? g->opts.guess_seqs : (g->plan.seq_max + 1) / 2))
         return;
     for (most = most < rows ? most : rows; most > 0; most--) {
         struct step_row *r = NULL;

@@ -181,7 +181,7 @@ static void run_sim(const struct plan_of_sim *plan)
     struct model      *m = fake_model(CONTEXT);
     struct engine_opts o = {.type = plan->type, .clock = fake_clock(), .seq_max = 12, .token_max = 128,
                             .memory_bytes = plan->memory_bytes ? plan->memory_bytes : 64 << 20,
-                            .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT};
+                            .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT, .guess_seqs = 12};
     struct sim x = {.plan = plan, .random = 42};
     fake_reset();
     fake.budget_ns = 100000000;
