@@ -189,7 +189,6 @@ bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o)
     if (!ok) {
         fprintf(stderr, "%s: %s\n", o->type->name, e.text);
         rig_close(r);
-        r->refused = e.kind == ERR_UNSUPPORTED;
     }
     return ok;
 }
