@@ -56,11 +56,23 @@ choice choose(const step &s, const mx::array &logits)
     return {expert, mx::multiply(weight, scaling)};
 }
 
+/* MLX 0.32.2 does not have the scale of whole arrays yet, which later ones take before the last. */
+mx::array gathered(const piece &p, const mx::array &x, const mx::array &expert, bool sorted)
+{
+    auto product = [&](auto no_scale, auto in_order) {
+        if constexpr (requires { mx::gather_qmm(x, p.w, *p.scales, p.biases, {}, expert, true, p.group, p.bits, p.mode, no_scale, in_order); })
+            return mx::gather_qmm(x, p.w, *p.scales, p.biases, {}, expert, true, p.group, p.bits, p.mode, no_scale, in_order);
+        else
+            return mx::gather_qmm(x, p.w, *p.scales, p.biases, {}, expert, true, p.group, p.bits, p.mode, in_order);
+    };
+    return product(std::nullopt, sorted);
+}
+
 /* Row r of x, [rows, 1, in], times the matrix of its expert. */
 mx::array product(const struct backend *b, const piece &p, const mx::array &x, const mx::array &expert, bool sorted)
 {
     if (p.bits)
-        return mx::gather_qmm(x, p.w, *p.scales, p.biases, std::nullopt, expert, true, p.group, p.bits, p.mode, std::nullopt, sorted);
+        return gathered(p, x, expert, sorted);
     mx::array w = mx::swapaxes(p.w, 1, 2);
     if (b->gpu)
         return mx::gather_mm(x, w, std::nullopt, expert, sorted);
