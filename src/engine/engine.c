@@ -72,7 +72,8 @@ bool engine_open(struct engine **out, const struct model *m, const struct engine
     }
     g->long_from = prog_long_from(m->text);
     g->has_slots = bundle_has_state(m->bundle, STATE_SEQUENCE);
-    g->ahead = o->type->draw && o->type->wait && !g->long_from;     /* seq_lengthen() wants nothing under way */
+    g->waits = o->type->draw && o->type->wait;
+    g->ahead = g->waits && !g->long_from;     /* seq_lengthen() wants nothing under way */
     if (!o->context_max && g->plan.context_max < m->info.context)
         log_warn(o->log, "the context is %u tokens, as memory is short; the model was made for %u",
                  g->plan.context_max, m->info.context);

@@ -44,7 +44,8 @@ struct engine {
     const struct model *model;
     struct backend     *backend;
     struct plan        *text;
-    bool                ahead;      /* the backend works while the host looks at the step before */
+    bool                waits;      /* the backend's runs are over when they were waited for */
+    bool                ahead;      /* … and the host looks at one step while the next is under way */
     uint32_t            n_vocab, jobs_max, long_from;
 
     struct kv           kv;

@@ -131,8 +131,8 @@ void step_launch(struct engine *g, struct step *step)
     c->step_rows_max = step->n_token > c->step_rows_max ? step->n_token : c->step_rows_max;
     step->launched_at = clock_ns(g->opts.clock);
     step->failed = !g->opts.type->run(g->text, &in, &step->err);
-    /* A draw of nothing too, when steps overlap: each step is waited for by its draw. */
-    if (!step->failed && !g->sampler && (step->n_pick || g->ahead))
+    /* A draw of nothing too, where steps are waited for: that is done by their draws. */
+    if (!step->failed && !g->sampler && (step->n_pick || g->waits))
         step->failed = !g->opts.type->draw(g->text, step->how, step->drawn, &step->err);
 }
 
@@ -217,7 +217,7 @@ static void land_row(struct engine *g, const struct step *step, const struct ste
 void step_land(struct engine *g)
 {
     struct step *step = g->flight;
-    if (!step->failed && g->ahead)
+    if (!step->failed && g->waits)
         step->failed = !g->opts.type->wait(g->text, &step->err);
     g->flight = NULL;
     uint64_t now = clock_ns(g->opts.clock), from = step->launched_at > g->landed_at ? step->launched_at : g->landed_at;

@@ -155,14 +155,11 @@ static float *feed_run(const struct feed *f, const struct rig *r, bool picked, s
     return NULL;
 }
 
-static float *case_rows(const struct prog *p, const struct feed *f, const struct rig_opts *o, size_t *n, bool *refused)
+static float *case_rows(const struct prog *p, const struct feed *f, const struct rig_opts *o, size_t *n)
 {
     struct rig r;
-    *refused = false;
-    if (!rig_open(&r, p, o)) {
-        *refused = r.refused;
+    if (!rig_open(&r, p, o))
         return NULL;
-    }
     float *out = feed_run(f, &r, prog_value(p, prog_result(p, "out"))->rows == ROWS_PICK, n);
     rig_close(&r);
     return out;
@@ -198,9 +195,8 @@ static bool format_fits(const struct op_case *c, enum format f)
     return in % block == 0;
 }
 
-/* INFINITY: it could not be run; *refused says whether the backend has no form for it. */
 static double case_error(const struct backend_type *t, enum precision precision, enum op op, const struct op_case *c,
-                         enum format format, bool *refused)
+                         enum format format)
 {
     struct prog *p = case_prog(op, c);
     if (!p)
@@ -213,12 +209,12 @@ static double case_error(const struct backend_type *t, enum precision precision,
                                 .block_tokens = BLOCK_TOKENS, .context_max = f.most};
     size_t n_ref, n;
     double worst = 0;
-    float *should = case_rows(p, &f, &o, &n_ref, refused);
+    float *should = case_rows(p, &f, &o, &n_ref);
     o.type = t;
     o.precision = precision;
     for (unsigned threads = 1; threads <= 3 && worst < INFINITY; threads += 2) {
         o.n_thread = threads;
-        float *is = case_rows(p, &f, &o, &n, refused);
+        float *is = case_rows(p, &f, &o, &n);
         double error = should && is && n == n_ref ? worst_row(is, should, n, f.width) : INFINITY;
         worst = error > worst ? error : worst;
         free(is);
@@ -244,20 +240,14 @@ static double bound_of(enum op op, enum format format, enum precision precision)
 }
 
 /* All cases of an op whose matrix can have the format. */
-static unsigned run_op(const struct backend_type *t, enum precision precision, double least, enum op op, enum format format,
-                       unsigned *refused)
+static unsigned run_op(const struct backend_type *t, enum precision precision, double least, enum op op, enum format format)
 {
     double   worst = 0, bound = fmax(least, bound_of(op, format, precision));
     unsigned n = 0, over = 0;
     for (const struct op_case *c = op_type(op)->cases; c->name; c++) {
         if (!format_fits(c, format))
             continue;
-        bool   no_form = false;
-        double error = case_error(t, precision, op, c, format, &no_form);
-        if (no_form && refused) {
-            (*refused)++;
-            continue;
-        }
+        double error = case_error(t, precision, op, c, format);
         n++;
         worst = error > worst ? error : worst;
         if (error > bound) {
@@ -273,11 +263,11 @@ static unsigned run_op(const struct backend_type *t, enum precision precision, d
     return over;
 }
 
-unsigned run_cases(const struct backend_type *t, enum precision precision, double least, unsigned *refused)
+unsigned run_cases(const struct backend_type *t, enum precision precision, double least)
 {
     unsigned over = 0;
     for (int op = 0; op < OP_COUNT; op++)
         for (int f = 0; f < FORMAT_COUNT; f++)
-            over += run_op(t, precision, least, (enum op)op, (enum format)f, refused);
+            over += run_op(t, precision, least, (enum op)op, (enum format)f);
     return over;
 }

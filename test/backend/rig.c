@@ -79,6 +79,8 @@ static void fill(enum format f, size_t n, uint64_t seed, char *out)
         }
         for (size_t k = 0; k < info->block_bytes; k++)
             out[k] = (char)rig_random(&seed);
+        for (size_t k = 0; f == FORMAT_MXFP8 && k < info->block_bytes; k++)
+            out[k] ^= (out[k] & 0x7f) == 0x7f;      /* not a number in E4M3: no quantiser writes it */
         if (info->scale == SCALE_INSIDE)
             fill_scales(f, out, &seed);
     }
@@ -187,7 +189,6 @@ bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o)
     if (!ok) {
         fprintf(stderr, "%s: %s\n", o->type->name, e.text);
         rig_close(r);
-        r->refused = e.kind == ERR_UNSUPPORTED;
     }
     return ok;
 }

@@ -22,7 +22,6 @@ struct rig {
     struct plan    *plan;
     char          **data;           /* of the weights' parts */
     size_t          n_data;
-    bool            refused;        /* rig_open() failed, as the backend has no form for this (ERR_UNSUPPORTED) */
 };
 
 /* Weights whose name begins with "in." are F32 whatever the format.  Prints why and returns false when the backend

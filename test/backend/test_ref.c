@@ -278,7 +278,7 @@ static void budgets_may_be_refused(void **state)
 static void cases_run(void **state)
 {
     (void)state;
-    assert_int_equal(run_cases(&backend_ref, PRECISION_EXACT, 0, NULL), 0);
+    assert_int_equal(run_cases(&backend_ref, PRECISION_EXACT, 0), 0);
 }
 
 int main(void)

@@ -25,14 +25,13 @@ bool loaded_open(struct loaded *l, const char *path, const struct backend_type *
 {
     struct err e = {0};
     *l = (struct loaded){.type = t, .block_tokens = o->block_tokens, .context_max = o->context_max};
-    bool known = checkpoint_open(&l->checkpoint, path, &e) && model_open(&l->model, l->checkpoint, &e);
-    bool ok = known && t->open(&l->backend, b, &e) && load_weights(l->model, t, l->backend, NULL, NULL, &e) &&
+    bool ok = checkpoint_open(&l->checkpoint, path, &e) && model_open(&l->model, l->checkpoint, &e) &&
+              t->open(&l->backend, b, &e) && load_weights(l->model, t, l->backend, NULL, NULL, &e) &&
               t->reserve(l->backend, l->model->bundle, o, n_block, &e) &&
               t->compile(l->backend, l->model->text, o, &l->plan, &e);
     if (!ok) {
         printf("%s on %s: %s\n", path, t->name, e.text);
         loaded_close(l);
-        l->refused = known && e.kind == ERR_UNSUPPORTED;
     }
     return ok;
 }

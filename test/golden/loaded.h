@@ -17,7 +17,6 @@ struct loaded {
     struct backend    *backend;
     struct plan       *plan;
     uint32_t           block_tokens, context_max;
-    bool               refused;     /* loaded_open() failed, as the backend has no form for this (ERR_UNSUPPORTED) */
 };
 
 /* For one run of token_max tokens, all of them picked.  Prints why and returns false when something refuses. */

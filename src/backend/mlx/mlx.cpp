@@ -77,19 +77,18 @@ uint64_t mlx_weight_bytes(const struct backend *b, const struct weight *w, const
     return weights_bytes(w, part, n, item_bytes(b));
 }
 
-/* In fast precision the first matrix decides: activations are bfloat16 where it is, as such models may exceed float16, and
- * float16 otherwise, which loses nothing of GGUF's scales. */
+/* In fast precision the first matrix decides: activations are bfloat16 where it or its scales are, as such models may exceed
+ * float16, and float16 otherwise, which loses nothing of GGUF's scales. */
 void decide(struct backend *b, const struct tensor *t)
 {
+    enum scale_kind apart = format_info(t->format)->scale;
+    enum format     number = apart == SCALE_INSIDE ? t->format : apart == SCALE_AFFINE ? t->scales.as : FORMAT_BF16;
     if (!b->type)
-        b->type = t->format == FORMAT_BF16 || t->format == FORMAT_F32 ? mx::bfloat16 : mx::float16;
+        b->type = number == FORMAT_BF16 || number == FORMAT_F32 ? mx::bfloat16 : mx::float16;
 }
 
 bool mlx_adopt(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e)
 {
-    for (size_t i = 0; i < n; i++)
-        if (format_info(part[i].format)->scale != SCALE_INSIDE)
-            return err_set(e, ERR_UNSUPPORTED, "mlx does not take weights of format %s yet", format_info(part[i].format)->name);
     return guarded(b, e, [&] {
         const struct weight *x = bundle_weight_at(m, w);
         b->weight.resize(bundle_n_weights(m));
@@ -99,6 +98,8 @@ bool mlx_adopt(struct backend *b, const struct bundle *m, wt w, const struct ten
             decide(b, part);
         h.pieces = weights_take(x, part, n, b->type.value_or(mx::float16));
         h.here = true;
+        if (x->n_expert && x->expert + 1 == x->n_expert)
+            weights_gather(&h - x->expert, x->n_expert, b->type.value_or(mx::float16));
         b->weight_bytes += weights_bytes(x, part, n, item_bytes(b));
         return true;
     });
@@ -106,21 +107,23 @@ bool mlx_adopt(struct backend *b, const struct bundle *m, wt w, const struct ten
 
 bool mlx_reserve(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e)
 {
-    CHECK(b->keys.empty() && o->block_tokens > 0);
+    CHECK(b->state.empty() && o->block_tokens > 0);
     return guarded(b, e, [&] {
         uint64_t rows = uint64_t{n} * o->block_tokens;
         if (rows > INT32_MAX)
             return err_set(e, ERR_MEMORY, "no memory for %u blocks of %u tokens", n, o->block_tokens);
-        std::vector<mx::array> keys, values;
+        std::vector<std::vector<mx::array>> all;
         for (size_t i = 1; i <= bundle_n_states(m); i++) {
-            int half = static_cast<int>(bundle_state_at(m, {static_cast<uint16_t>(i)})->width / 2);
-            for (auto *states : {&keys, &values}) {
-                states->push_back(mx::zeros({static_cast<int>(rows), half}, b->type.value_or(mx::float16)));
-                mx::eval(states->back());
-            }
+            const struct state *s = bundle_state_at(m, {static_cast<uint16_t>(i)});
+            int  width = static_cast<int>(s->width), n_row = static_cast<int>(rows), n_slot = static_cast<int>(o->seq_max);
+            auto half = [&] { return mx::zeros({n_row, width / 2}, b->type.value_or(mx::float16)); };
+            if (s->kind == STATE_TOKEN)
+                all.push_back({half(), half()});
+            else
+                all.push_back({mx::zeros({n_slot, width}, mx::float32)});
+            mx::eval(all.back());
         }
-        b->keys = std::move(keys);
-        b->values = std::move(values);
+        b->state = std::move(all);
         b->n_block = n;
         b->block_tokens = o->block_tokens;
         return true;
@@ -134,9 +137,11 @@ void mlx_copy(struct backend *b, uint32_t from, uint32_t to)
     bool       ok = guarded(b, &e, [&] {
         int       tokens = static_cast<int>(b->block_tokens), at = static_cast<int>(from) * tokens;
         mx::array slots = mx::arange(static_cast<int>(to) * tokens, static_cast<int>(to + 1) * tokens, mx::int32);
-        for (auto *states : {&b->keys, &b->values})
-            for (auto &s : *states)
+        for (auto &state : b->state)
+            for (size_t i = 0; state.size() == 2 && i < 2; i++) {
+                mx::array &s = state[i];
                 s = write_rows(s, mx::slice(s, {at, 0}, {at + tokens, s.shape(1)}), slots, b->in_place);
+            }
         return true;
     });
     if (!ok)
@@ -144,6 +149,20 @@ void mlx_copy(struct backend *b, uint32_t from, uint32_t to)
 }
 
 /* ---- plans ------------------------------------------------------------------------------------------------------- */
+
+/* Of a token in the widest OP_experts: what goes in, between and out, once for each that it chooses. */
+uint64_t experts_floats(const struct prog *p)
+{
+    uint64_t most = 0;
+    for (size_t k = 0; k < prog_len(p); k++) {
+        const struct instr *i = prog_at(p, k);
+        if (i->op == OP_experts) {
+            const struct weight *up = bundle_weight_at(prog_bundle(p), i->w[0]), *down = bundle_weight_at(prog_bundle(p), i->w[1]);
+            most = std::max(most, i->experts.k * (uint64_t{up->in} + up->out + down->in + down->out));
+        }
+    }
+    return most;
+}
 
 /* MLX keeps what a step gave back for the next one.  Most values live at the same time as few others, but it is free to
  * compute in an order of its own: so counted as if nothing were shared but half of it at a time.  Attention reads a
@@ -156,8 +175,9 @@ uint64_t scratch_bytes(const struct backend *b, const struct prog *p, const stru
     uint64_t bytes = 2 * item * (uint64_t{s.token_floats} * o->token_max + uint64_t{s.pick_floats} * o->pick_max);
     storage_drop(&s);
     for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
-        widest = std::max<uint64_t>(widest, bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)})->width);
-    bytes += widest * item * o->context_max;
+        if (bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)})->kind == STATE_TOKEN)
+            widest = std::max<uint64_t>(widest, bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)})->width);
+    bytes += widest * item * o->context_max + experts_floats(p) * item * o->token_max;
     val logits = prog_result(p, "logits");
     if (logits.id) {
         uint64_t n = prog_value(p, logits)->width;
@@ -170,8 +190,13 @@ bool mlx_size(struct backend *b, const struct prog *p, const struct plan_opts *o
 {
     *out = {};
     out->scratch_bytes = scratch_bytes(b, p, o);
-    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
-        out->block_bytes += item_bytes(b) * o->block_tokens * bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)})->width;
+    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++) {
+        const struct state *s = bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)});
+        if (s->kind == STATE_TOKEN)
+            out->block_bytes += item_bytes(b) * o->block_tokens * s->width;
+        else
+            out->slot_bytes += sizeof(float) * s->width;
+    }
     return true;
 }
 
@@ -184,26 +209,9 @@ void limit_memory(const struct backend *b, const struct prog *p, const struct pl
     const auto &info = mx::device_info(b->stream.device);
     auto        most = info.find("max_recommended_working_set_size");
     if (most != info.end())
-        mx::set_wired_limit(std::min<size_t>(std::get<size_t>(most->second), b->weight_bytes + c.block_bytes * b->n_block + c.scratch_bytes));
+        mx::set_wired_limit(std::min<size_t>(std::get<size_t>(most->second), b->weight_bytes + c.block_bytes * b->n_block + c.slot_bytes * o->seq_max
+                                                                         + c.scratch_bytes));
     mx::set_cache_limit(c.scratch_bytes);
-}
-
-/* Whether there is a form here for the instruction, parameters and all. */
-bool knows(const struct prog *p, const struct instr *i)
-{
-    switch (i->op) {
-    case OP_embed:
-    case OP_linear:
-    case OP_norm:
-    case OP_add:
-    case OP_sum:
-    case OP_pick: return true;
-    case OP_glu: return i->glu.act == ACT_SILU || i->glu.act == ACT_GELU_TANH;
-    case OP_rope: return (i->rope.n_rot == 0 || i->rope.n_rot == i->rope.head_dim) && i->w[1].id == 0;
-    case OP_attend: return i->attend.softcap == 0 && i->w[0].id == 0
-                           && bundle_state_at(prog_bundle(p), i->s)->kind == STATE_TOKEN;
-    default: return false;
-    }
 }
 
 bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e)
@@ -211,14 +219,10 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
     const struct bundle *m = prog_bundle(p);
     if (bundle_world(m) != 1)
         return err_set(e, ERR_UNSUPPORTED, "mlx runs one rank, not %d", bundle_world(m));
-    CHECK(b->keys.size() == bundle_n_states(m) && b->weight.size() == bundle_n_weights(m));
-    CHECK(b->keys.empty() || b->block_tokens == o->block_tokens);
+    CHECK(b->state.size() == bundle_n_states(m) && b->weight.size() == bundle_n_weights(m));
+    CHECK(b->state.empty() || b->block_tokens == o->block_tokens);
     for (const held &h : b->weight)
         CHECK(h.here);
-    for (size_t i = 0; i < prog_len(p); i++)
-        if (!knows(p, prog_at(p, i)))
-            return err_set(e, ERR_UNSUPPORTED, "mlx has no kernel yet for instruction %zu (%s)", i,
-                           op_name(static_cast<enum op>(prog_at(p, i)->op)));
     return guarded(b, e, [&] {
         if (!b->type)
             b->type = mx::float16;
@@ -229,7 +233,7 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
-        pl->overhead.n_op = b->n_block || b->keys.empty() ? walk_count(pl.get()) : 0;
+        pl->overhead.n_op = b->n_block || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
         *out = pl.release();
@@ -284,8 +288,9 @@ bool mlx_run(struct plan *pl, const struct batch *in, struct err *e)
 /* All states, and what else is wanted. */
 std::vector<mx::array> heads_of(const struct backend *b)
 {
-    std::vector<mx::array> all = b->keys;
-    all.insert(all.end(), b->values.begin(), b->values.end());
+    std::vector<mx::array> all;
+    for (const auto &s : b->state)
+        all.insert(all.end(), s.begin(), s.end());
     return all;
 }
 
@@ -308,7 +313,7 @@ const float *mlx_result(struct plan *pl, const char *name)
 /* A number that is known when a run without picks is over: what it writes last. */
 mx::array sign_of_end(const struct backend *b)
 {
-    return mx::negative(mx::slice(b->values.back(), {0, 0}, {1, 1}));
+    return mx::negative(mx::slice(b->state.back().back(), {0, 0}, {1, 1}));
 }
 
 bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
@@ -316,7 +321,7 @@ bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], stru
     return guarded(pl->b, e, [&] {
         host_time t(pl->overhead.host_ns);
         auto f = draw_begin(pl, how, out);
-        if (f->done.empty() && !pl->b->values.empty())
+        if (f->done.empty() && !pl->b->state.empty())
             f->done = {sign_of_end(pl->b)};
         auto all = heads_of(pl->b);
         all.insert(all.end(), f->done.begin(), f->done.end());

@@ -16,6 +16,7 @@
 #include <mlx/version.h>
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,14 +29,16 @@
 namespace mx = mlx::core;
 
 /* Rows of a matrix that lie in one format.  bits 0: plain numbers, [out, in]; otherwise codes, with a scale and a bias for
- * each group of them, as mx::quantized_matmul() takes them. */
+ * each group of them (no bias where the codes are floats), as mx::quantized_matmul() takes them. */
 struct piece {
     mx::array                w;
     std::optional<mx::array> scales, biases;
     int                      bits = 0, group = 0;
+    std::string              mode = "affine";
 };
 
-/* One weight.  No piece: an optional one that is absent.  A vector is one plain piece, [out], in float32. */
+/* One weight.  No piece: an optional one that is absent.  A vector is one plain piece, [out], in float32.  The first of n
+ * experts has the pieces of all, [n, …], the others have none. */
 struct held {
     std::vector<piece> pieces;
     bool               here = false;
@@ -46,6 +49,9 @@ uint64_t weights_bytes(const struct weight *w, const struct tensor part[], size_
 
 /* The parts, as matrices of plain numbers and scales of `type`, evaluated. */
 std::vector<piece> weights_take(const struct weight *w, const struct tensor part[], size_t n, mx::Dtype type);
+
+/* Makes one weight of those of n experts; matrices that are not alike become plain numbers of `type`. */
+void weights_gather(held *expert, size_t n, mx::Dtype type);
 
 /* A draw under way. */
 struct flight {
@@ -63,7 +69,8 @@ struct backend {
     bool       in_place;                /* states are written where they lie (write.cpp) */
     std::optional<mx::Dtype> type;      /* of activations and states, once it is known */
     std::vector<held>        weight;
-    std::vector<mx::array>   keys, values;      /* of each state: [n_block * block_tokens, width / 2] */
+    std::vector<std::vector<mx::array>> state;  /* TOKEN: keys and values, [n_block * block_tokens, width / 2]; SEQUENCE:
+                                                   what is remembered, [seq_max, width], float32 */
     uint32_t    n_block = 0, block_tokens = 0;
     uint64_t    weight_bytes = 0;
     std::string broken;                 /* why the next run must fail; "" */
@@ -74,9 +81,9 @@ struct backend {
 
 /* An instruction with what it needs at every run made ready. */
 struct step {
-    const struct instr    *i;
-    std::vector<mx::array> ready;       /* norm: the weights; linear: the bias, if any; rope: the frequencies */
-    std::string            kernel;
+    const struct instr           *i;
+    std::map<unsigned, mx::array> ready;        /* its vectors that are there, by number of the weight */
+    std::string                   kernel;
 };
 
 struct plan {
@@ -101,6 +108,20 @@ uint32_t walk_count(struct plan *pl);
 
 /* What each instruction needs, once. */
 std::vector<step> walk_steps(struct backend *b, const struct prog *p);
+
+/* enum act, number by number. */
+mx::array activate(uint8_t act, const mx::array &x, float limit);
+
+/* OP_experts: rows of x through those that their rows of logits choose. */
+mx::array experts(const struct backend *b, const step &s, const mx::array &x, const mx::array &logits);
+
+/* Some sequences of equally many rows: inputs are [sequences, rows, width] and float32, as is all that comes out. */
+struct recurred {
+    mx::array out, memory;          /* memory: of any shape with as many numbers as the state has for the sequences */
+};
+recurred conv_rows(const step &s, const mx::array &x, const mx::array &memory);
+recurred scan_rows(const step &s, const mx::array &x, const mx::array &in1, const mx::array &memory);
+recurred delta_rows(const step &s, const mx::array &x, const mx::array &in1, const mx::array &memory);
 
 /* Begins the draw of the last run's picked rows; the graph's head, to be evaluated, is left in pl->tokens. */
 std::unique_ptr<flight> draw_begin(struct plan *pl, const struct draw how[], struct drawn out[]);

@@ -5,9 +5,12 @@
  * is made once a run and shared by the layers. */
 #include "backend/mlx/mlx.h"
 
+#include "backend/batch.h"
+
 #include <mlx/primitives.h>
 
-#include <map>
+#include <algorithm>
+#include <limits>
 #include <set>
 
 namespace {
@@ -21,6 +24,14 @@ mx::array ints(const std::vector<int32_t> &x)
 {
     return mx::array(x.begin(), {length(x.size())}, mx::int32);
 }
+
+/* Sequences of equally many rows, so that what runs along them can take them together. */
+struct lot {
+    int       seqs, n;
+    mx::array row, slot;                /* of each row in the batch; of each sequence in the state */
+    std::optional<mx::array> begins;    /* [seqs, 1]: which begin here; none of them if absent */
+    bool      all_begin;
+};
 
 /* Columns from .. from + n of a matrix. */
 mx::array columns(const mx::array &x, int from, int n)
@@ -59,7 +70,9 @@ private:
     const struct batch *in_;
     std::vector<std::optional<mx::array>> value_;
     mx::Dtype                             type_;
-    std::optional<mx::array>              ids_, positions_, slots_, picks_;
+    std::optional<mx::array>              ids_, positions_, slots_, picks_, long_;
+    std::vector<lot>                      lots_;        /* once they are wanted */
+    std::optional<mx::array>              lot_slots_, lot_order_;      /* of all lots; where each row of the batch is in them */
     std::map<uint16_t, std::pair<mx::array, mx::array>>    turns_;      /* rope: cosines and sines by weight */
     std::map<std::pair<uint32_t, uint32_t>, mx::array>     blocks_, masks_;    /* attend: by sequence and window */
 
@@ -74,13 +87,22 @@ private:
         case OP_embed: return embed(s);
         case OP_linear: return linear(s);
         case OP_norm: return norm(s);
-        case OP_rope: return b_->exact ? rope_exact(s) : rope(s);
+        case OP_rope: return rope(s);
         case OP_attend: return attend(s);
         case OP_glu: return glu(s);
+        case OP_act: return activate(s.i->act.act, in(s, 0), s.i->act.limit);
         case OP_add: return mx::add(in(s, 0), in(s, 1));
         case OP_sum: return in(s, 0);           /* there is one rank: compile refuses others */
+        case OP_mul: return mul(s);
         case OP_pick: return pick(s);
-        default: throw std::logic_error("an instruction that compile should have refused");
+        case OP_experts: return experts(b_, s, in(s, 0), in(s, 1));
+        case OP_order: return mx::take(mx::concatenate({in(s, 0), in(s, 1)}, 1), s.ready.at(0), 1);
+        case OP_conv: return along(s, [&](const lot &l, const mx::array &memory) { return conv_rows(s, rows_of_lot(s, 0, l), memory); });
+        case OP_scan: return along(s, [&](const lot &l, const mx::array &memory) {
+            return scan_rows(s, rows_of_lot(s, 0, l), rows_of_lot(s, 1, l), memory); });
+        case OP_delta: return along(s, [&](const lot &l, const mx::array &memory) {
+            return delta_rows(s, rows_of_lot(s, 0, l), rows_of_lot(s, 1, l), memory); });
+        default: throw std::logic_error("an instruction without a form");
         }
     }
 
@@ -155,9 +177,10 @@ private:
         auto        taken = [&](const mx::array &x) { return mx::take(x, ids(), 0); };
         CHECK(h.pieces.size() == 1);
         const piece &p = h.pieces[0];
-        mx::array    x = taken(p.w);
+        mx::array    x = p.w.ndim() == 1 ? mx::astype(mx::expand_dims(taken(p.w), 1), type_) : taken(p.w);
         if (p.bits)
-            x = mx::dequantize(x, taken(*p.scales), taken(*p.biases), p.group, p.bits);
+            x = mx::dequantize(x, taken(*p.scales), p.biases ? std::optional(taken(*p.biases)) : std::nullopt, p.group, p.bits,
+                               p.mode, std::nullopt, type_);
         return s.i->embed.scale == 1 ? x : mx::multiply(x, mx::array(s.i->embed.scale, type_));
     }
 
@@ -167,10 +190,10 @@ private:
         mx::array              x = in(s, 0);
         std::vector<mx::array> outs;
         for (const piece &p : h.pieces)
-            outs.push_back(p.bits ? mx::quantized_matmul(x, p.w, *p.scales, p.biases, true, p.group, p.bits)
+            outs.push_back(p.bits ? mx::quantized_matmul(x, p.w, *p.scales, p.biases, true, p.group, p.bits, p.mode)
                                   : mx::matmul(x, mx::transpose(p.w)));
         mx::array y = outs.size() == 1 ? outs[0] : mx::concatenate(outs, 1);
-        return s.ready.empty() ? y : mx::add(y, s.ready[0]);
+        return s.ready.empty() ? y : mx::add(y, s.ready.at(1));
     }
 
     /* ---- rows ---------------------------------------------------------------------------------------------------- */
@@ -179,24 +202,27 @@ private:
     {
         mx::array x = in(s, 0);
         auto      shape = x.shape();
-        int       all = s.ready[0].shape(0), group = s.i->norm.group ? length(s.i->norm.group) : all;
+        int       all = s.ready.at(0).shape(0), group = s.i->norm.group ? length(s.i->norm.group) : all;
         auto      normed = [&](const std::optional<mx::array> &w) {
             return mx::reshape(mx::fast::rms_norm(mx::reshape(x, {-1, group}), w, s.i->norm.eps), shape);
         };
-        return group == all ? normed(s.ready[0]) : mx::multiply(normed(std::nullopt), s.ready[0]);
+        return group == all ? normed(s.ready.at(0)) : mx::multiply(normed(std::nullopt), s.ready.at(0));
     }
 
     mx::array glu(const step &s)
     {
         mx::array x = in(s, 0);
         int       half = x.shape(1) / 2;
-        mx::array a = columns(x, 0, half), c = columns(x, half, half);
-        if (s.i->glu.act == ACT_SILU)
-            return mx::multiply(mx::multiply(a, mx::sigmoid(a)), c);
-        auto      number = [&](float f) { return mx::array(f, type_); };
-        mx::array cube = mx::multiply(mx::multiply(mx::multiply(a, a), a), number(0.044715f));
-        mx::array bent = mx::tanh(mx::multiply(number(0.79788456f), mx::add(a, cube)));
-        return mx::multiply(mx::multiply(mx::multiply(a, number(0.5f)), mx::add(bent, number(1))), c);
+        return mx::multiply(activate(s.i->glu.act, columns(x, 0, half), 0), columns(x, half, half));
+    }
+
+    mx::array mul(const step &s)
+    {
+        mx::array x = in(s, 0), by = in(s, 1);
+        int       rows = x.shape(0), parts = by.shape(1);
+        if (parts == x.shape(1))
+            return mx::multiply(x, by);
+        return mx::reshape(mx::multiply(mx::reshape(x, {rows, parts, -1}), mx::expand_dims(by, 2)), x.shape());
     }
 
     mx::array pick(const step &s)
@@ -209,34 +235,73 @@ private:
         return mx::take(x, *picks_, 0);
     }
 
-    /* Every row a sequence of its own for MLX: rows of any positions in one operation. */
-    mx::array rope(const step &s)
+    bool is_long(const step &s, uint32_t seq) const
     {
-        mx::array x = in(s, 0);
-        int       dim = length(s.i->rope.head_dim);
-        mx::array heads = mx::reshape(x, {x.shape(0), x.shape(1) / dim, 1, dim});
-        mx::array y = mx::fast::rope(heads, dim, s.i->rope.interleaved, std::nullopt, 1, positions(), s.ready[0]);
-        if (s.i->rope.factor != 1)
-            y = mx::multiply(y, mx::array(s.i->rope.factor, type_));
-        return mx::reshape(y, x.shape());
+        return s.i->rope.from && batch_reach(in_, seq) > s.i->rope.from;
     }
 
-    mx::array rope_exact(const step &s)
+    /* [rows, 1]: which rows are of long sequences; a program knows one length that matters. */
+    const mx::array &long_rows(const step &s)
+    {
+        std::vector<int32_t> rows;
+        for (uint32_t seq = 0; seq < in_->n_seq && !long_; seq++)
+            rows.insert(rows.end(), in_->start[seq + 1] - in_->start[seq], is_long(s, seq));
+        if (!long_)
+            long_ = mx::expand_dims(mx::astype(ints(rows), mx::bool_), 1);
+        return *long_;
+    }
+
+    mx::array rope(const step &s)
+    {
+        uint32_t n_long = 0, n = 0;
+        for (uint32_t seq = 0; seq < in_->n_seq; seq++)
+            if (in_->start[seq] < in_->start[seq + 1]) {
+                n_long += is_long(s, seq);
+                n++;
+            }
+        if (n_long == 0 || n_long == n)
+            return turned(s, n_long > 0);
+        return mx::where(long_rows(s), turned(s, 1), turned(s, 0));
+    }
+
+    /* By the frequencies in weight k. */
+    mx::array turned(const step &s, unsigned k)
     {
         mx::array x = in(s, 0);
-        int       n = x.shape(0), half = length(s.i->rope.head_dim) / 2;
-        auto      it = turns_.find(s.i->w[0].id);
+        int       dim = length(s.i->rope.head_dim), turn = s.i->rope.n_rot ? length(s.i->rope.n_rot) : dim, n = x.shape(0);
+        mx::array heads = mx::reshape(x, {n, -1, dim});
+        if (turn == dim)
+            return mx::reshape(b_->exact ? turned_exact(s, k, heads) : turned_fast(s, k, heads), x.shape());
+        auto      part = [&](int from, int to) { return mx::slice(heads, {0, 0, from}, {n, heads.shape(1), to}); };
+        mx::array y = b_->exact ? turned_exact(s, k, part(0, turn)) : turned_fast(s, k, part(0, turn));
+        return mx::reshape(mx::concatenate({y, part(turn, dim)}, 2), x.shape());
+    }
+
+    /* Every row a sequence of its own for MLX: rows of any positions in one operation. */
+    mx::array turned_fast(const step &s, unsigned k, const mx::array &x)
+    {
+        mx::array y = mx::fast::rope(mx::expand_dims(x, 2), x.shape(2), s.i->rope.interleaved, std::nullopt, 1, positions(),
+                                     s.ready.at(k));
+        if (s.i->rope.factor != 1)
+            y = mx::multiply(y, mx::array(s.i->rope.factor, type_));
+        return mx::squeeze(y, 2);
+    }
+
+    mx::array turned_exact(const step &s, unsigned k, const mx::array &x)
+    {
+        int  n = x.shape(0), half = x.shape(2) / 2;
+        auto it = turns_.find(s.i->w[k].id);
         if (it == turns_.end()) {
             mx::array at = mx::reshape(mx::astype(positions(), mx::float32), {n, 1, 1, 1});
-            mx::array angle = mx::multiply(at, s.ready[0]);
-            it = turns_.emplace(s.i->w[0].id, std::make_pair(mx::cos(angle), mx::sin(angle))).first;
+            mx::array angle = mx::multiply(at, s.ready.at(k));
+            it = turns_.emplace(s.i->w[k].id, std::make_pair(mx::cos(angle), mx::sin(angle))).first;
         }
         /* [row, head, 2, half] or, in pairs, [row, head, half, 2] turned to the same. */
         bool      pairs = s.i->rope.interleaved;
         mx::array y = mx::reshape(x, pairs ? mx::Shape{n, -1, half, 2} : mx::Shape{n, -1, 2, half});
         if (pairs)
             y = mx::swapaxes(y, 2, 3);
-        auto      part = [&](int k) { return mx::slice(y, {0, 0, k, 0}, {n, y.shape(1), k + 1, half}); };
+        auto      part = [&](int at) { return mx::slice(y, {0, 0, at, 0}, {n, y.shape(1), at + 1, half}); };
         mx::array a = part(0), c = part(1), factor(s.i->rope.factor);
         mx::array cosine = mx::multiply(it->second.first, factor), sine = mx::multiply(it->second.second, factor);
         y = mx::concatenate({mx::subtract(mx::multiply(a, cosine), mx::multiply(c, sine)),
@@ -272,7 +337,7 @@ private:
         return mx::transpose(mx::reshape(all, {1, -1, width / dim, dim}), {0, 2, 1, 3});
     }
 
-    /* [rows, records]: which records a row sees, when some are out of the window of some rows. */
+    /* [rows, records]: which records a row sees, when MLX is not simply told that it sees none after it. */
     const mx::array &mask(uint32_t s, uint32_t window, uint32_t first, uint32_t end)
     {
         auto it = masks_.find({s, window});
@@ -281,10 +346,33 @@ private:
             mx::array q = mx::expand_dims(mx::arange(past, length(end), mx::int32), 1);
             mx::array k = mx::expand_dims(mx::arange(length(first), length(end), mx::int32), 0);
             mx::array apart = mx::subtract(q, k);
-            mx::array seen = mx::logical_and(mx::greater_equal(apart, mx::array(0)), mx::less(apart, mx::array(length(window))));
+            mx::array seen = mx::greater_equal(apart, mx::array(0));
+            if (window)
+                seen = mx::logical_and(seen, mx::less(apart, mx::array(length(window))));
             it = masks_.emplace(std::make_pair(s, window), seen).first;
         }
         return it->second;
+    }
+
+    /* With scores bent: MLX has no operation of its own for that. */
+    mx::array capped(const step &s, const mx::array &q, const mx::array &keys, const mx::array &values,
+                     const std::optional<mx::array> &seen)
+    {
+        int       n = q.shape(2), n_key = keys.shape(1), share = q.shape(1) / n_key;
+        auto      heads = [&](const mx::array &x) { return mx::reshape(x, {n_key, share, -1, x.shape(3)}); };
+        mx::array x = mx::matmul(heads(mx::multiply(q, mx::array(s.i->attend.scale, type_))),
+                                 mx::swapaxes(mx::squeeze(mx::expand_dims(keys, 2), 0), -1, -2));
+        x = activate(ACT_SOFTCAP, mx::astype(x, mx::float32), s.i->attend.softcap);
+        if (seen)
+            x = mx::where(*seen, x, mx::array(-std::numeric_limits<float>::infinity()));
+        int n_record = x.shape(3), sinks = 0;
+        if (s.ready.count(0)) {
+            mx::array sink = mx::reshape(mx::astype(s.ready.at(0), mx::float32), {n_key, share, 1, 1});
+            x = mx::concatenate({mx::broadcast_to(sink, {n_key, share, n, 1}), x}, 3);
+            sinks = 1;
+        }
+        x = mx::slice(mx::softmax(x, 3), {0, 0, 0, sinks}, {n_key, share, n, n_record + sinks});
+        return mx::reshape(mx::matmul(mx::astype(x, type_), mx::squeeze(mx::expand_dims(values, 2), 0)), q.shape());
     }
 
     mx::array attend_one(const step &s, uint32_t seq, const mx::array &q, const mx::array &keys, const mx::array &values)
@@ -294,18 +382,23 @@ private:
         uint32_t past = in_->past[seq], end = past + n, first = window && past >= window ? past - window + 1 : 0;
         bool     cut = window && n > 1 && end > window;
         mx::array heads = mx::reshape(rows_of(q, length(from), length(from + n)), {1, length(n), -1, dim});
-        std::optional<mx::array> seen;
-        if (cut)
+        bool     bent = s.i->attend.softcap > 0;
+        std::optional<mx::array> seen, sinks;
+        if (cut || (bent && n > 1))
             seen = mask(seq, window, first, end);
-        mx::array out = mx::fast::scaled_dot_product_attention(
-            mx::transpose(heads, {0, 2, 1, 3}), records(keys, seq, window, first, end, dim),
-            records(values, seq, window, first, end, dim), s.i->attend.scale, cut ? "array" : n > 1 ? "causal" : "", seen);
+        if (s.ready.count(0))
+            sinks = s.ready.at(0);
+        mx::array queries = mx::transpose(heads, {0, 2, 1, 3}), key = records(keys, seq, window, first, end, dim);
+        mx::array value = records(values, seq, window, first, end, dim);
+        mx::array out = bent ? capped(s, queries, key, value, seen)
+                             : mx::fast::scaled_dot_product_attention(queries, key, value, s.i->attend.scale,
+                                                                      cut ? "array" : n > 1 ? "causal" : "", seen, sinks);
         return mx::reshape(mx::transpose(out, {0, 2, 1, 3}), {length(n), q.shape(1)});
     }
 
     mx::array attend(const step &s)
     {
-        mx::array q = in(s, 0), &keys = b_->keys[s.i->s.id - 1], &values = b_->values[s.i->s.id - 1];
+        mx::array q = in(s, 0), &keys = b_->state[s.i->s.id - 1u][0], &values = b_->state[s.i->s.id - 1u][1];
         keys = write_rows(keys, in(s, 1), slots(), b_->in_place);
         values = write_rows(values, in(s, 2), slots(), b_->in_place);
         std::vector<mx::array> outs;
@@ -313,6 +406,71 @@ private:
             if (in_->start[seq] < in_->start[seq + 1])
                 outs.push_back(attend_one(s, seq, q, keys, values));
         return outs.size() == 1 ? outs[0] : mx::concatenate(outs, 0);
+    }
+
+    /* ---- what runs along sequences -------------------------------------------------------------------------------- */
+
+    lot lot_of(const std::vector<uint32_t> &seqs, uint32_t n)
+    {
+        std::vector<int32_t> row, slot, begins;
+        for (uint32_t seq : seqs) {
+            for (uint32_t r = 0; r < n; r++)
+                row.push_back(length(in_->start[seq] + r));
+            slot.push_back(length(in_->slot[seq]));
+            begins.push_back(in_->past[seq] == 0);
+        }
+        auto n_begin = std::count(begins.begin(), begins.end(), 1);
+        lot  l = {length(seqs.size()), length(n), ints(row), ints(slot), std::nullopt, n_begin == length(seqs.size())};
+        if (n_begin)
+            l.begins = mx::expand_dims(mx::astype(ints(begins), mx::bool_), 1);
+        return l;
+    }
+
+    const std::vector<lot> &lots()
+    {
+        std::map<uint32_t, std::vector<uint32_t>> by_length;
+        for (uint32_t s = 0; s < in_->n_seq && lots_.empty(); s++)
+            if (in_->start[s] < in_->start[s + 1])
+                by_length[in_->start[s + 1] - in_->start[s]].push_back(s);
+        std::vector<mx::array> rows, slots;
+        for (auto &[n, seqs] : by_length) {
+            lots_.push_back(lot_of(seqs, n));
+            rows.push_back(lots_.back().row);
+            slots.push_back(lots_.back().slot);
+        }
+        if (!rows.empty()) {
+            lot_slots_ = rows.size() == 1 ? slots[0] : mx::concatenate(slots, 0);
+            if (rows.size() > 1)        /* one lot has its rows in the batch's order */
+                lot_order_ = mx::argsort(mx::concatenate(rows, 0));
+        }
+        return lots_;
+    }
+
+    /* Rows of input k, [sequences, rows, width], float32. */
+    mx::array rows_of_lot(const step &s, unsigned k, const lot &l)
+    {
+        mx::array x = mx::astype(in(s, k), mx::float32);
+        return mx::reshape(lot_order_ ? mx::take(x, l.row, 0) : x, {l.seqs, l.n, x.shape(1)});
+    }
+
+    /* f takes a lot and what its sequences remember, and says what comes out and what they remember then. */
+    template <typename F> mx::array along(const step &s, F f)
+    {
+        mx::array             &state = b_->state[s.i->s.id - 1u][0];
+        std::vector<mx::array> outs, memories;
+        mx::array              zero(0.0f);
+        for (const lot &l : lots()) {
+            mx::array memory = l.all_begin ? mx::zeros({l.seqs, state.shape(1)}, mx::float32) : mx::take(state, l.slot, 0);
+            if (l.begins && !l.all_begin)
+                memory = mx::where(*l.begins, zero, memory);
+            recurred r = f(l, memory);
+            outs.push_back(mx::reshape(r.out, {l.seqs * l.n, r.out.shape(2)}));
+            memories.push_back(mx::reshape(r.memory, {l.seqs, state.shape(1)}));
+        }
+        auto      all = [](const std::vector<mx::array> &x) { return x.size() == 1 ? x[0] : mx::concatenate(x, 0); };
+        mx::array out = all(outs);
+        state = write_rows(state, all(memories), *lot_slots_, b_->in_place);
+        return mx::astype(lot_order_ ? mx::take(out, *lot_order_, 0) : out, type_);
     }
 };
 
@@ -334,29 +492,74 @@ std::string matrix_name(const held &h)
     return name;
 }
 
+/* As its operation wants it. */
+mx::array made_ready(const struct backend *b, const struct prog *p, const struct instr *i, unsigned k)
+{
+    mx::array x = vector_of(b, p, i->w[k]);
+    switch (i->op) {
+    case OP_norm: return mx::astype(mx::add(x, mx::array(static_cast<float>(i->norm.one))), *b->type);
+    case OP_rope: return b->exact ? x : mx::reciprocal(x);
+    case OP_order: return mx::astype(x, mx::int32);
+    case OP_conv:
+    case OP_scan:
+    case OP_delta: return x;
+    default: return i->op == OP_experts && k == 4 ? x : mx::astype(x, *b->type);
+    }
+}
+
+bool is_vector(const struct backend *b, const struct prog *p, const struct instr *i, unsigned k)
+{
+    if (!i->w[k].id || i->op == OP_embed || (k == 0 && (i->op == OP_linear || i->op == OP_experts)) || (k == 1 && i->op == OP_experts))
+        return false;
+    return bundle_weight_at(prog_bundle(p), i->w[k])->data || !b->weight[i->w[k].id - 1u].pieces.empty();
+}
+
 step step_of(struct backend *b, const struct prog *p, const struct instr *i)
 {
     step s{i, {}, op_name(static_cast<enum op>(i->op))};
-    if (i->op == OP_norm) {
-        mx::array w = mx::add(vector_of(b, p, i->w[0]), mx::array(static_cast<float>(i->norm.one)));
-        s.ready = {mx::astype(w, *b->type)};
+    for (unsigned k = 0; k < WEIGHTS_MAX; k++)
+        if (is_vector(b, p, i, k)) {
+            mx::array x = made_ready(b, p, i, k);
+            mx::eval(x);
+            s.ready.emplace(k, x);
+        }
+    auto matrices = [&](unsigned k) { return matrix_name(b->weight[i->w[k].id - 1u]); };
+    if (i->op == OP_norm)
         s.kernel = "fast::rms_norm";
-    } else if (i->op == OP_rope) {
-        mx::array f = vector_of(b, p, i->w[0]);
-        s.ready = {b->exact ? f : mx::reciprocal(f)};
+    else if (i->op == OP_rope)
         s.kernel = b->exact ? "rope" : "fast::rope";
-    } else if (i->op == OP_linear) {
-        if (i->w[1].id && !b->weight[i->w[1].id - 1].pieces.empty())
-            s.ready = {mx::astype(vector_of(b, p, i->w[1]), *b->type)};
-        s.kernel = matrix_name(b->weight[i->w[0].id - 1]) + (s.ready.empty() ? "" : " + bias");
-    } else if (i->op == OP_attend) {
-        s.kernel = b->in_place ? "write + fast::sdpa" : "scatter + fast::sdpa";
-    }
-    mx::eval(s.ready);
+    else if (i->op == OP_linear)
+        s.kernel = matrices(0) + (s.ready.empty() ? "" : " + bias");
+    else if (i->op == OP_experts)
+        s.kernel = "gathered " + matrices(0) + ", " + matrices(1);
+    else if (i->op == OP_attend)
+        s.kernel = std::string(b->in_place ? "write" : "scatter") + (i->attend.softcap > 0 ? " + matmul, softmax" : " + fast::sdpa");
     return s;
 }
 
 } // namespace
+
+mx::array activate(uint8_t act, const mx::array &x, float limit)
+{
+    auto number = [&](float f) { return mx::array(f, x.dtype()); };
+    auto logistic = [&](const mx::array &y, float slope) { return mx::sigmoid(slope == 1 ? y : mx::multiply(y, number(slope))); };
+    switch (act) {
+    case ACT_SILU: return mx::multiply(x, logistic(x, 1));
+    case ACT_GELU_TANH: {
+        mx::array cube = mx::multiply(mx::multiply(mx::multiply(x, x), x), number(0.044715f));
+        mx::array bent = mx::tanh(mx::multiply(number(0.79788456f), mx::add(x, cube)));
+        return mx::multiply(mx::multiply(x, number(0.5f)), mx::add(bent, number(1)));
+    }
+    case ACT_RELU2: return mx::square(mx::maximum(x, number(0)));
+    case ACT_SIGMOID: return logistic(x, 1);
+    case ACT_SOFTCAP: return mx::multiply(mx::tanh(mx::divide(x, number(limit))), number(limit));
+    case ACT_CLIPPED: {
+        mx::array cut = mx::minimum(x, number(limit));
+        return mx::multiply(cut, logistic(cut, 1.702f));
+    }
+    default: throw std::logic_error("an unknown activation");
+    }
+}
 
 std::vector<step> walk_steps(struct backend *b, const struct prog *p)
 {
@@ -372,10 +575,10 @@ uint32_t walk_count(struct plan *pl)
     static const std::set<std::string> views = {"AsStrided", "Broadcast", "ExpandDims", "Flatten", "Reshape", "Slice", "Squeeze",
                                                 "Transpose", "Unflatten"};
     int32_t      token = 0;
-    uint32_t     start[2] = {0, 1}, past = 0, pick = 0;
-    auto         keys = pl->b->keys, values = pl->b->values;
+    uint32_t     start[2] = {0, 1}, past = 0, pick = 0, slot = 0;
+    auto         state = pl->b->state;
     std::vector<uint32_t>    block(1, 0);
-    struct batch             in = {1, 1, 1, &token, start, &past, block.data(), 1, &pick, nullptr, nullptr};
+    struct batch             in = {1, 1, 1, &token, start, &past, block.data(), 1, &pick, &slot, nullptr};
     std::vector<mx::array>   todo;
     std::set<std::uintptr_t> seen;
     uint32_t                 n = 0;
@@ -383,8 +586,8 @@ uint32_t walk_count(struct plan *pl)
     for (auto &v : pl->value)
         if (v)
             todo.push_back(*v);
-    todo.insert(todo.end(), pl->b->keys.begin(), pl->b->keys.end());
-    todo.insert(todo.end(), pl->b->values.begin(), pl->b->values.end());
+    for (const auto &x : pl->b->state)
+        todo.insert(todo.end(), x.begin(), x.end());
     while (!todo.empty()) {
         mx::array a = todo.back();
         todo.pop_back();
@@ -393,20 +596,18 @@ uint32_t walk_count(struct plan *pl)
         n += views.count(a.primitive().name()) == 0;
         todo.insert(todo.end(), a.inputs().begin(), a.inputs().end());
     }
-    pl->b->keys = std::move(keys);
-    pl->b->values = std::move(values);
+    pl->b->state = std::move(state);
     pl->value.clear();
     return n;
 }
 
 void walk_run(struct plan *pl, const struct batch *in)
 {
-    auto keys = pl->b->keys, values = pl->b->values;
+    auto state = pl->b->state;
     try {
         walk(pl, in).run();
     } catch (...) {
-        pl->b->keys = std::move(keys);
-        pl->b->values = std::move(values);
+        pl->b->state = std::move(state);
         throw;
     }
 }

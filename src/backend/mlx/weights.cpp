@@ -3,7 +3,7 @@
  * MLX's affine formats say code * scale + bias for groups of 32 (64, 128) numbers, the codes packed as one stream of bits,
  * lowest first.  GGUF's blocks of 32 are such groups as they stand: nothing is rounded.  Those of 256 with groups of 32
  * have scales that are products of two numbers: exact as float32, rounded to the scales' type otherwise.  Q6_K, with groups
- * of 16, has no counterpart and becomes plain numbers. */
+ * of 16, has no counterpart and becomes plain numbers.  Formats whose scales lie apart are MLX's own: taken in as they lie. */
 #include "backend/mlx/mlx.h"
 
 #include <cstring>
@@ -180,10 +180,44 @@ piece quantised(const struct tensor &t, int out, int in, const recipe &r, mx::Dt
     return {codes, mx::astype(scales, type), mx::astype(biases, type), r.bits, GROUP};
 }
 
+mx::Dtype dtype_of(enum format f)
+{
+    return f == FORMAT_F16 ? mx::float16 : f == FORMAT_BF16 ? mx::bfloat16 : mx::float32;
+}
+
+mx::array copied(const void *from, mx::Shape shape, mx::Dtype type)
+{
+    mx::array x = room(std::move(shape), type);
+    std::memcpy(x.data<void>(), from, x.nbytes());
+    return x;
+}
+
+const char *mode_of(enum format f)
+{
+    switch (f) {
+    case FORMAT_MXFP4: return "mxfp4";
+    case FORMAT_MXFP8: return "mxfp8";
+    case FORMAT_NVFP4: return "nvfp4";
+    default: return "affine";
+    }
+}
+
+/* MLX's own format. */
+piece as_it_lies(const struct tensor &t, int out, int in, mx::Dtype type)
+{
+    const struct format_info *f = format_info(t.format);
+    int       bits = static_cast<int>(f->bits), group = static_cast<int>(t.scales.group);
+    mx::Shape groups = {out, in / group};
+    mx::array codes = copied(t.data, {out, in * bits / 32}, mx::uint32);
+    if (f->scale != SCALE_AFFINE)
+        return {codes, copied(t.scales.scale, groups, mx::uint8), std::nullopt, bits, group, mode_of(t.format)};
+    auto numbers = [&](const void *p) { return mx::astype(copied(p, groups, dtype_of(t.scales.as)), type); };
+    return {codes, numbers(t.scales.scale), numbers(t.scales.bias), bits, group};
+}
+
 piece plain(const struct tensor &t, mx::Shape shape, mx::Dtype type)
 {
-    mx::Dtype from = t.format == FORMAT_F16 ? mx::float16 : t.format == FORMAT_BF16 ? mx::bfloat16 : mx::float32;
-    mx::array w = room(std::move(shape), from);
+    mx::array w = room(std::move(shape), dtype_of(t.format));
     if (t.format == FORMAT_Q6_K) {
         const uint8_t *p = static_cast<const uint8_t *>(t.data);
         for (size_t i = 0; i < w.size(); i += BLOCK_MAX, p += format_info(t.format)->block_bytes)
@@ -194,17 +228,67 @@ piece plain(const struct tensor &t, mx::Shape shape, mx::Dtype type)
     return {mx::astype(w, type), std::nullopt, std::nullopt};
 }
 
-/* `above` takes in the rows of `p` when they are alike. */
-bool joined(piece &above, const piece &p)
+bool alike(const piece &a, const piece &b)
 {
-    if (above.bits != p.bits || above.group != p.group)
-        return false;
-    above.w = mx::concatenate({above.w, p.w}, 0);
-    if (above.scales) {
-        above.scales = mx::concatenate({*above.scales, *p.scales}, 0);
-        above.biases = mx::concatenate({*above.biases, *p.biases}, 0);
+    return a.bits == b.bits && a.group == b.group && a.mode == b.mode;
+}
+
+/* Pieces that are alike as one, by `join`, which makes one array of several. */
+template <typename F> piece joined(const std::vector<piece> &all, F join)
+{
+    piece                  one = all[0];
+    std::vector<mx::array> w, scales, biases;
+    for (const piece &p : all) {
+        w.push_back(p.w);
+        if (p.scales)
+            scales.push_back(*p.scales);
+        if (p.biases)
+            biases.push_back(*p.biases);
+    }
+    one.w = join(w);
+    if (one.scales)
+        one.scales = join(scales);
+    if (one.biases)
+        one.biases = join(biases);
+    return one;
+}
+
+piece below_each_other(const std::vector<piece> &all)
+{
+    return joined(all, [](const std::vector<mx::array> &x) { return mx::concatenate(x, 0); });
+}
+
+void evaluate(const std::vector<piece> &pieces)
+{
+    for (const piece &p : pieces) {
+        mx::eval(p.w);
+        if (p.scales)
+            mx::eval(*p.scales);
+        if (p.biases)
+            mx::eval(*p.biases);
+    }
+}
+
+/* Whether every expert has pieces like the first's, of as many rows. */
+bool same_pieces(const held *expert, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (expert[i].pieces.size() != expert[0].pieces.size())
+            return false;
+        for (size_t k = 0; k < expert[0].pieces.size(); k++)
+            if (!alike(expert[i].pieces[k], expert[0].pieces[k]) || expert[i].pieces[k].w.shape() != expert[0].pieces[k].w.shape())
+                return false;
     }
     return true;
+}
+
+piece as_numbers(const std::vector<piece> &pieces, mx::Dtype type)
+{
+    std::vector<piece> plain;
+    for (const piece &p : pieces)
+        plain.push_back({p.bits ? mx::dequantize(p.w, *p.scales, p.biases, p.group, p.bits, p.mode, std::nullopt, type) : p.w,
+                         std::nullopt, std::nullopt});
+    return below_each_other(plain);
 }
 
 } // namespace
@@ -215,7 +299,10 @@ uint64_t weights_bytes(const struct weight *w, const struct tensor part[], size_
     for (size_t i = 0; i < n; i++) {
         uint64_t values = static_cast<uint64_t>(w->part_out[i]) * w->in;
         int      bits = recipe_of(part[i].format).bits;
-        if (w->in == 1)
+        enum scale_kind apart = format_info(part[i].format)->scale;
+        if (apart != SCALE_INSIDE)
+            bytes += format_bytes(part[i].format, values) + values / part[i].scales.group * (apart == SCALE_AFFINE ? 2 * item : 1);
+        else if (w->in == 1)
             bytes += values * sizeof(float);
         else
             bytes += bits ? values * static_cast<unsigned>(bits) / 8 + values / GROUP * 2 * item : values * item;
@@ -229,15 +316,32 @@ std::vector<piece> weights_take(const struct weight *w, const struct tensor part
     for (size_t i = 0; i < n; i++) {
         int    out = static_cast<int>(w->part_out[i]), in = static_cast<int>(w->in);
         recipe r = recipe_of(part[i].format);
-        piece  p = in == 1 ? plain(part[i], {out}, mx::float32)
+        bool   apart = format_info(part[i].format)->scale != SCALE_INSIDE;
+        piece  p = in == 1 ? plain(part[i], {out}, mx::float32) : apart ? as_it_lies(part[i], out, in, type)
                            : r.bits ? quantised(part[i], out, in, r, type) : plain(part[i], {out, in}, type);
-        if (pieces.empty() || !joined(pieces.back(), p))
+        if (!pieces.empty() && alike(pieces.back(), p))
+            pieces.back() = below_each_other({pieces.back(), p});
+        else
             pieces.push_back(p);
     }
-    for (auto &p : pieces) {
-        mx::eval(p.w);
-        if (p.scales)
-            mx::eval(*p.scales, *p.biases);
-    }
+    evaluate(pieces);
     return pieces;
+}
+
+void weights_gather(held *expert, size_t n, mx::Dtype type)
+{
+    if (!same_pieces(expert, n))
+        for (size_t i = 0; i < n; i++)
+            expert[i].pieces = {as_numbers(expert[i].pieces, type)};
+    std::vector<piece> all;
+    for (size_t k = 0; k < expert[0].pieces.size(); k++) {
+        std::vector<piece> each;
+        for (size_t i = 0; i < n; i++)
+            each.push_back(expert[i].pieces[k]);
+        all.push_back(joined(each, [](const std::vector<mx::array> &x) { return mx::stack(x, 0); }));
+    }
+    evaluate(all);
+    for (size_t i = 0; i < n; i++)
+        expert[i].pieces.clear();
+    expert[0].pieces = std::move(all);
 }

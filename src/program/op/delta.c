@@ -41,6 +41,8 @@ static const struct op_case cases[] = {
      .state = 441, .seq = {30, 8}, .chunk = 7},
     {.name = "one at a time", .instr.delta = {.heads = 2, .key_heads = 1, .key_dim = 128, .value_dim = 128}, .in = {512, 4},
      HEADS(2), .state = 32768, .seq = {9, 14}, .chunk = 1},
+    {.name = "long at once", .instr.delta = {.heads = 2, .key_heads = 1, .key_dim = 16, .value_dim = 8}, .in = {48, 4},
+     HEADS(2), .state = 256, .seq = {150, 3, 150}},
     {0},
 };
 

@@ -48,6 +48,8 @@ static const struct op_case cases[] = {
      .in = {640, 2}, HEADS(2), .state = 16384, .seq = {9, 14}, .chunk = 1},
     {.name = "long", .instr.scan = {.heads = 2, .groups = 1, .head_dim = 32, .state_dim = 16, .step_max = 100},
      .in = {96, 2}, HEADS(2), .state = 1024, .seq = {300}, .chunk = 64},
+    {.name = "long at once", .instr.scan = {.heads = 2, .groups = 2, .head_dim = 8, .state_dim = 16, .step_max = 100},
+     .in = {80, 2}, HEADS(2), .state = 256, .seq = {150, 3, 150}},
     {0},
 };
 
