@@ -47,7 +47,7 @@ static void steps_allocate_nothing(const struct backend_type *t, uint32_t seq_ma
     fake_reset();
     fake.period = 7;
     struct model      *m = fake_model(256);
-    struct engine_opts o = {.type = t, .clock = fake_clock(), .memory_bytes = 64 << 20, .seq_max = seq_max};
+    struct engine_opts o = {.type = t, .clock = fake_clock(), .memory_bytes = 64 << 20, .seq_max = seq_max, .guess_seqs = 1000};
     struct engine     *g = fake_engine(m, &o);
     int32_t            prompt[200];
     struct asked       a[30] = {0};
