@@ -4,13 +4,13 @@
  * one row: who else is in the batch changes neither. */
 #include "backend/cpu/experts.h"
 
+#include "backend/cpu/cut.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    ROW_BLOCK = 64,             /* rows of an expert that go through its panels together */
-    PIECE_WORK = 48 << 10,      /* of a piece: bytes of weights, plus a byte for every 8 products */
     SLOT_CHUNK = 8,             /* slots of a piece that goes slot by slot */
     LINE = 64,
 };
@@ -28,11 +28,6 @@ static float *out_row(const struct plan *pl, const struct step *s, uint32_t r)
 static const float *vector_of(const struct packed *w)
 {
     return w ? (const float *)(const void *)w->part[0].p : NULL;
-}
-
-static uint32_t parts(uint32_t n, uint32_t each)
-{
-    return n / each + (n % each != 0);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
@@ -297,25 +292,11 @@ static void run_gathered(struct plan *pl, const struct step *s, uint32_t i, unsi
 
 /* ---- products ----------------------------------------------------------------------------------------------------- */
 
-/* Panels of a piece of this part, for n rows. */
-static uint32_t panels_each(const struct panels *p, uint32_t in, uint32_t n)
-{
-    return (uint32_t)(PIECE_WORK / (p->panel_bytes + (size_t)in * PANEL_ROWS / 8 * n)) + 1;
-}
-
 /* Rows an expert has on average, at most those of a block: so all experts' matrices are cut the same way. */
 static uint32_t rows_each(const struct plan *pl, const struct step *s)
 {
     uint32_t n = parts(pl->rows[s->out.rows] * s->instr->experts.k, pl->experts.n_active);
     return n < ROW_BLOCK ? n : ROW_BLOCK;
-}
-
-static uint32_t cuts_of(const struct packed *w, uint32_t rows)
-{
-    uint32_t cuts = 0;
-    for (uint32_t k = 0; k < w->n_part; k++)
-        cuts += parts(w->part[k].n_panel, panels_each(&w->part[k], w->in, rows));
-    return cuts;
 }
 
 static uint32_t pieces_of_products(const struct plan *pl, const struct step *s)
@@ -328,20 +309,17 @@ static void run_products(struct plan *pl, const struct step *s, uint32_t i, unsi
 {
     (void)worker;
     const struct experts_room *x = &pl->experts;
-    uint32_t rows = rows_each(pl, s), cuts = cuts_of(s->product, rows), e = x->active[i / cuts], at = i % cuts, k = 0;
+    uint32_t rows = rows_each(pl, s), cuts = cuts_of(s->product, rows), e = x->active[i / cuts];
+    struct cut           at = cut_at(s->product, rows, i % cuts);      /* all are cut as the first one is */
     const struct packed *w = s->product + e;
-    while (at >= parts(w->part[k].n_panel, panels_each(&s->product->part[k], w->in, rows))) {
-        at -= parts(w->part[k].n_panel, panels_each(&s->product->part[k], w->in, rows));
-        k++;
-    }
-    const struct panels *p = &w->part[k];
-    uint32_t     each = panels_each(&s->product->part[k], w->in, rows), panel = at * each, column = p->at + panel * PANEL_ROWS;
+    const struct panels *p = &w->part[at.part - s->product->part];
+    uint32_t             panel = at.panel, column = p->at + panel * PANEL_ROWS;
     const float *bias = s->product_bias ? vector_of(s->product_bias + e) + column : NULL;
     for (uint32_t from = x->first[e], to = x->first[e + 1]; from < to; from += ROW_BLOCK) {
         struct linear_job j = {
             .panel = p->p + panel * p->panel_bytes,
             .panel_bytes = p->panel_bytes,
-            .n_panel = p->n_panel - panel < each ? p->n_panel - panel : each,
+            .n_panel = at.n_panel,
             .n_out = p->rows - panel * PANEL_ROWS,
             .scales = p->scales,
             .in = w->in,

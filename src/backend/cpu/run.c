@@ -5,19 +5,10 @@
 #include "backend/cpu/cpu.h"
 
 #include "backend/batch.h"
+#include "backend/cpu/cut.h"
 
 #include <math.h>
 #include <string.h>
-
-enum {
-    ROW_BLOCK = 64,             /* rows that go through a stretch of panels together: their int8 fits the L2 cache */
-    PIECE_WORK = 48 << 10,      /* of a linear's piece: bytes of weights, plus a byte for every 8 products */
-};
-
-static uint32_t parts(uint32_t n, uint32_t each)
-{
-    return n / each + (n % each != 0);
-}
 
 static float *row_at(const struct plan *pl, const struct operand *o, uint32_t r)
 {
@@ -205,46 +196,27 @@ void run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker
                                        (struct act_group *)(void *)(pl->acts + r.from * pl->act_stride));
 }
 
-/* Panels of a piece of this part, for a block of n rows. */
-static uint32_t panels_of_piece(const struct panels *p, uint32_t in, uint32_t n)
-{
-    size_t work = p->panel_bytes + (size_t)in * PANEL_ROWS / 8 * n;
-    return (uint32_t)(PIECE_WORK / work) + 1;
-}
-
 uint32_t pieces_of_linear(const struct plan *pl, const struct step *s)
 {
-    uint32_t n = pl->rows[s->out.rows], blocks = parts(n, ROW_BLOCK), pieces = 0;
-    for (uint32_t k = 0; blocks && k < s->w->n_part; k++)
-        pieces += parts(s->w->part[k].n_panel, panels_of_piece(&s->w->part[k], s->w->in, parts(n, blocks)));
-    return pieces * blocks;
+    uint32_t n = pl->rows[s->out.rows], blocks = parts(n, ROW_BLOCK);
+    return blocks ? blocks * cuts_of(s->w, parts(n, blocks)) : 0;
 }
 
-/* A piece of a linear: n_panel panels of a part, times n_row rows. */
+/* A piece of a linear: a cut of its matrix, times n_row rows. */
 struct linear_piece {
-    const struct panels *part;
-    uint32_t             panel, n_panel, row, n_row;
+    struct cut cut;
+    uint32_t   row, n_row;
 };
 
 static struct linear_piece linear_piece_at(const struct plan *pl, const struct step *s, uint32_t i)
 {
-    uint32_t n = pl->rows[s->out.rows], blocks = parts(n, ROW_BLOCK), rows = parts(n, blocks);
-    uint32_t per_block = pieces_of_linear(pl, s) / blocks, row = i / per_block * rows, at = i % per_block;
-    const struct panels *p = s->w->part;
-    uint32_t             each = panels_of_piece(p, s->w->in, rows);
-    while (at >= parts(p->n_panel, each)) {
-        at -= parts(p->n_panel, each);
-        p++;
-        each = panels_of_piece(p, s->w->in, rows);
-    }
-    uint32_t panel = at * each;
-    return (struct linear_piece){p, panel, p->n_panel - panel < each ? p->n_panel - panel : each, row,
-                                 n - row < rows ? n - row : rows};
+    uint32_t n = pl->rows[s->out.rows], rows = parts(n, parts(n, ROW_BLOCK)), cuts = cuts_of(s->w, rows), row = i / cuts * rows;
+    return (struct linear_piece){cut_at(s->w, rows, i % cuts), row, n - row < rows ? n - row : rows};
 }
 
 static const uint8_t *panel_of_piece(const struct plan *pl, const struct step *s, uint32_t i)
 {
-    struct linear_piece at = linear_piece_at(pl, s, i);
+    struct cut at = linear_piece_at(pl, s, i).cut;
     return at.part->p + at.panel * at.part->panel_bytes;
 }
 
@@ -254,36 +226,39 @@ static const uint8_t *weights_after(const struct plan *pl, const struct step *s,
 {
     unsigned           team = team_size(pl->backend->team);
     const struct step *next = s->next;
-    if (i + 1 != team_first(team, pieces_of_linear(pl, s), worker + 1))
-        return i + 1 < pieces_of_linear(pl, s) ? panel_of_piece(pl, s, i + 1) : NULL;
-    uint32_t n = next ? pieces_of_linear(pl, next) : 0, first = team_first(team, n, worker);
+    uint32_t           n = pieces_of_linear(pl, s);
+    if (i + 1 != team_first(team, n, worker + 1))
+        return i + 1 < n ? panel_of_piece(pl, s, i + 1) : NULL;
+    n = next ? pieces_of_linear(pl, next) : 0;
+    uint32_t first = team_first(team, n, worker);
     return first < n ? panel_of_piece(pl, next, first) : NULL;
 }
 
 void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
-    struct linear_piece at = linear_piece_at(pl, s, i);
-    uint32_t            column = at.part->at + at.panel * PANEL_ROWS;
-    struct linear_job   j = {
-        .panel = at.part->p + at.panel * at.part->panel_bytes,
+    struct linear_piece  at = linear_piece_at(pl, s, i);
+    const struct panels *p = at.cut.part;
+    uint32_t             panel = at.cut.panel, column = p->at + panel * PANEL_ROWS;
+    struct linear_job    j = {
+        .panel = p->p + panel * p->panel_bytes,
         .next = weights_after(pl, s, i, worker),
-        .panel_bytes = at.part->panel_bytes,
-        .scales = at.part->scales,
-        .n_panel = at.n_panel,
-        .n_out = at.part->rows - at.panel * PANEL_ROWS,
+        .panel_bytes = p->panel_bytes,
+        .scales = p->scales,
+        .n_panel = at.cut.n_panel,
+        .n_out = p->rows - panel * PANEL_ROWS,
         .in = s->w->in,
         .n_row = at.n_row,
         .act = row_at(pl, &s->in[0], at.row),
         .act_stride = s->in[0].stride * sizeof(float),
         .out = row_at(pl, &s->out, at.row) + column,
         .out_stride = s->out.stride,
-        .bias = s->bias ? (const float *)(const void *)s->bias->part[0].p + column : NULL,
+        .bias = s->bias ? weight_vector(s->bias) + column : NULL,
     };
     if (s->from_acts) {
         j.act = pl->acts + at.row * pl->act_stride;
         j.act_stride = pl->act_stride;
     }
-    s->linear[at.part->format](&j);
+    s->linear[p->format](&j);
 }
 
 static uint8_t *block_of(const struct plan *pl, const struct step *s, uint32_t seq, uint32_t b)

@@ -37,6 +37,20 @@ static void conv_run(const struct conv_job *j)
         conv_lanes(j, i, j->to - i < 16 ? j->to - i : 16);
 }
 
+/* n columns of a state, n a constant where it is 16. */
+LANE vf state_load(const float *p, const unsigned n)
+{
+    return n == 16 ? vf_load(p) : vf_load_n(p, n);
+}
+
+LANE void state_store(float *p, vf v, const unsigned n)
+{
+    if (n == 16)
+        vf_store(p, v);
+    else
+        vf_store_n(p, v, n);
+}
+
 /* One token of n columns of x (16, or all that are left): state[s] = decay state[s] + (step x) B[s]; the sum of C[s] state[s],
  * even and odd s apart. */
 TILE vf scan_token(const struct scan_job *j, float *state, const float *b, const float *c, float decay, vf x, const unsigned n)
@@ -45,11 +59,8 @@ TILE vf scan_token(const struct scan_job *j, float *state, const float *b, const
     uint32_t s = 0;
     for (; s < j->state_dim; s++) {
         float *at = state + (size_t)s * n;
-        vf     now = vf_mad(vf_set(b[s]), x, vf_mul(n == 16 ? vf_load(at) : vf_load_n(at, n), vf_set(decay)));
-        if (n == 16)
-            vf_store(at, now);
-        else
-            vf_store_n(at, now, n);
+        vf     now = vf_mad(vf_set(b[s]), x, vf_mul(state_load(at, n), vf_set(decay)));
+        state_store(at, now, n);
         sum[s % 2] = vf_mad(vf_set(c[s]), now, sum[s % 2]);
     }
     return vf_add(sum[0], sum[1]);
@@ -88,21 +99,15 @@ TILE vf delta_token(const struct delta_job *j, float *state, const float *q, con
     vf held[2] = {vf_set(0), vf_set(0)}, sum[2] = {vf_set(0), vf_set(0)};
     for (uint32_t s = 0; s < j->key_dim; s++) {
         float *at = state + (size_t)s * n;
-        vf     now = vf_mul(n == 16 ? vf_load(at) : vf_load_n(at, n), vf_set(j->decay[r]));
-        if (n == 16)
-            vf_store(at, now);
-        else
-            vf_store_n(at, now, n);
+        vf     now = vf_mul(state_load(at, n), vf_set(j->decay[r]));
+        state_store(at, now, n);
         held[s % 2] = vf_mad(vf_set(k[s]), now, held[s % 2]);
     }
     vf learnt = vf_mul(vf_sub(v, vf_add(held[0], held[1])), vf_set(j->beta[r]));
     for (uint32_t s = 0; s < j->key_dim; s++) {
         float *at = state + (size_t)s * n;
-        vf     now = vf_mad(vf_set(k[s]), learnt, n == 16 ? vf_load(at) : vf_load_n(at, n));
-        if (n == 16)
-            vf_store(at, now);
-        else
-            vf_store_n(at, now, n);
+        vf     now = vf_mad(vf_set(k[s]), learnt, state_load(at, n));
+        state_store(at, now, n);
         sum[s % 2] = vf_mad(vf_set(q[s]), now, sum[s % 2]);
     }
     return vf_add(sum[0], sum[1]);
