@@ -54,7 +54,9 @@ bool thread_start(pthread_t *out, const char *name, void *(*run)(void *), void *
 void thread_background(void)
 {
 #ifdef __linux__
-    setpriority(PRIO_PROCESS, (id_t)gettid(), 19);      /* of this thread alone, here */
+    /* Of this thread alone, here.  In a process with real-time priority niceness would count for nothing. */
+    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
 #endif
 }
 

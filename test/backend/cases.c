@@ -263,11 +263,18 @@ static unsigned run_op(const struct backend_type *t, enum precision precision, d
     return over;
 }
 
+unsigned run_cases_of(const struct backend_type *t, enum precision precision, double least, enum op op)
+{
+    unsigned over = 0;
+    for (int f = 0; f < FORMAT_COUNT; f++)
+        over += run_op(t, precision, least, op, (enum format)f);
+    return over;
+}
+
 unsigned run_cases(const struct backend_type *t, enum precision precision, double least)
 {
     unsigned over = 0;
     for (int op = 0; op < OP_COUNT; op++)
-        for (int f = 0; f < FORMAT_COUNT; f++)
-            over += run_op(t, precision, least, (enum op)op, (enum format)f);
+        over += run_cases_of(t, precision, least, (enum op)op);
     return over;
 }

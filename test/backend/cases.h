@@ -7,5 +7,6 @@
 /* Runs all of them with 1 and with 3 threads, prints the worst error per op (and format, for linear) beside its bound.
  * The bound is that of bounds.def, or `least` where that is larger.  Returns how many are over it. */
 unsigned run_cases(const struct backend_type *t, enum precision precision, double least);
+unsigned run_cases_of(const struct backend_type *t, enum precision precision, double least, enum op op);    /* one op's */
 
 #endif

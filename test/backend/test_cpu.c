@@ -55,6 +55,14 @@ static struct backend_type held(const char *isa)
     return t;
 }
 
+/* i8mm is neon's source but for products in fast; the rest of it is not run once more where an emulator runs it, slowly. */
+static unsigned run_set(const struct backend_type *t, const char *isa, enum precision p)
+{
+    if (!only || strcmp(isa, "i8mm") != 0)
+        return run_cases(t, p, 0);
+    return p == PRECISION_EXACT ? 0 : run_cases_of(t, p, 0, OP_linear) + run_cases_of(t, p, 0, OP_experts);
+}
+
 static void every_set_computes_what_ref_does(void **state)
 {
     (void)state;
@@ -63,7 +71,7 @@ static void every_set_computes_what_ref_does(void **state)
         struct backend_type t = held(kernels_at(i)->isa);
         for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT && wanted(kernels_at(i)->isa); p++) {
             printf("---- %s, %s\n", kernels_at(i)->isa, p == PRECISION_FAST ? "fast" : "exact");
-            wrong += run_cases(&t, p, 0);
+            wrong += run_set(&t, kernels_at(i)->isa, p);
         }
     }
     assert_int_equal(wrong, 0);
