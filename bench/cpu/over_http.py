@@ -60,10 +60,10 @@ def body(data):
         at = end + 2
 
 
-async def send(port, prompt, tokens):
-    """A streamed answer that has been asked for."""
+async def send(port, prompt, tokens, **draw):
+    """A streamed answer that has been asked for; greedy unless `draw` says otherwise."""
     wish = json.dumps({"model": "default", "prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True,
-                       "stream_options": {"include_usage": True}}).encode()
+                       "stream_options": {"include_usage": True}} | draw).encode()
     request = (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
                b"Content-Length: %d\r\n\r\n%s" % (len(wish), wish))
     _, exchange = await asyncio.get_running_loop().create_connection(lambda: Exchange(request), "127.0.0.1", port)
@@ -80,9 +80,9 @@ def read(exchange):
     return times, n
 
 
-async def stream(port, prompt, tokens):
+async def stream(port, prompt, tokens, **draw):
     """When a whole answer was asked for, when it ended, how many events and how many tokens it had."""
-    exchange = await send(port, prompt, tokens)
+    exchange = await send(port, prompt, tokens, **draw)
     await exchange.over
     times, n = read(exchange)
     if not n:
@@ -90,10 +90,10 @@ async def stream(port, prompt, tokens):
     return exchange.begin, exchange.pieces[-1][0], len(times), n
 
 
-async def timed(port, prompts, tokens):
+async def timed(port, prompts, tokens, **draw):
     """Seconds until all of them are answered, and the answers' tokens together."""
     begin = time.perf_counter()
-    answers = await asyncio.gather(*[stream(port, prompt, tokens) for prompt in prompts])
+    answers = await asyncio.gather(*[stream(port, prompt, tokens, **draw) for prompt in prompts])
     return max(end for _, end, _, _ in answers) - begin, sum(n for *_, n in answers)
 
 
@@ -123,6 +123,12 @@ async def shared(port, streams, prompt, own, tokens, seed):
     """Seconds until all of the streams are done, which share a prompt that nobody has read and each add their own."""
     common = rates.token_ids(prompt, seed)
     return (await timed(port, [common + rates.token_ids(own, seed + 1 + i) for i in range(streams)], tokens))[0]
+
+
+async def sampled(port, prompts, tokens, seed):
+    """Seconds until all of them are answered by drawing with temperature 1: the same texts from every server of one model."""
+    await timed(port, prompts, 1)
+    return (await timed(port, prompts, tokens, temperature=1, seed=seed))[0]
 
 
 async def talkative(port, seed):
