@@ -130,7 +130,7 @@ void step_launch(struct engine *g, struct step *step)
     c->step_seqs = step->n_row;
     c->step_rows_max = step->n_token > c->step_rows_max ? step->n_token : c->step_rows_max;
     step->launched_at = clock_ns(g->opts.clock);
-    step->failed = !g->opts.type->run(g->text, &in, &step->err);
+    step->failed = !g->opts.type->run(g->text, &in, NULL, &step->err);
     /* A draw of nothing too, where steps are waited for: that is done by their draws. */
     if (!step->failed && !g->sampler && (step->n_pick || g->waits))
         step->failed = !g->opts.type->draw(g->text, step->how, step->drawn, &step->err);

@@ -267,9 +267,10 @@ static void spend(const struct batch *in)
     fake.device_free = (fake.device_free > fake.now ? fake.device_free : fake.now) + cost;
 }
 
-static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
+static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
     bool fails = fake.fail_in && --fake.fail_in == 0;
+    assert_true(!done && in->run_max == 0);
     assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= pl->pick_max);
     for (uint32_t s = 0; s < in->n_seq; s++)
         write_slots(pl, in, s, fails);
@@ -289,9 +290,9 @@ static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
     return true;
 }
 
-static bool run_now(struct plan *pl, const struct batch *in, struct err *e)
+static bool run_now(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
-    bool ok = b_run(pl, in, e);
+    bool ok = b_run(pl, in, done, e);
     fake.now = fake.device_free > fake.now ? fake.device_free : fake.now;
     return ok;
 }
