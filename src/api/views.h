@@ -72,8 +72,8 @@ struct views {
 
 /* Brings all parts.  Once *stop is not 0 it gives up within a second or so (ERR_GONE).  False: *e names the part, in its param
  * too. */
-MUST_USE bool views_open(struct views *out, const struct eyes *eyes, const struct parts *parts, const struct view_wish *wish,
-                         struct view_totals *totals, const atomic_word *stop, struct err *e);
+MUST_USE bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct parts *parts,
+                         const struct view_wish *wish, struct view_totals *totals, const atomic_word *stop, struct err *e);
 void          views_drop(struct views *v);          /* a zeroed one is fine */
 
 /* Blocks of placeholders that view i has in a prompt: one, or one for each pair of a video's frames; and tokens in each. */

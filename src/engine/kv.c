@@ -178,19 +178,21 @@ void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const struc
         return;
     memcpy(kv->token + (size_t)b * kv->block_tokens, t->token, t->n * sizeof *t->token);
     x->parent = *parent;
-    x->seen = t->seen ? *t->seen : (struct kv_seen){.from = KV_NONE};
+    x->seen = t->seen ? *t->seen : (struct kv_seen){.n = 0};
     x->n_token = t->n;
     x->sibling = *slot;
     *slot = b;
 }
 
-/* How many tokens may be the same as far as pictures go: all when the two show the same, else those before the first. */
+/* How many tokens may be the same as far as pictures go: those before the first that only one of the two shows. */
 static uint32_t until_seen(const struct kv_block *x, const struct kv_seen *seen)
 {
-    uint32_t from = seen && seen->from < x->seen.from ? seen->from : x->seen.from;
-    if (seen && seen->from == x->seen.from && memcmp(&seen->name, &x->seen.name, sizeof seen->name) == 0)
-        return KV_NONE;
-    return from;
+    uint32_t i = 0, n = seen ? seen->n : 0, a, b;
+    while (i < n && i < x->seen.n && memcmp(&seen->item[i], &x->seen.item[i], sizeof seen->item[i]) == 0)
+        i++;
+    a = i < n ? seen->item[i].from : KV_NONE;
+    b = i < x->seen.n ? x->seen.item[i].from : KV_NONE;
+    return a < b ? a : b;
 }
 
 static void hold_against(const struct kv *kv, uint32_t b, const struct kv_text *t, struct kv_near *best)
@@ -229,7 +231,7 @@ struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const st
     sha256_start(h);
     sha256_add(h, parent->byte, sizeof parent->byte);
     sha256_add(h, t->token, t->n * sizeof *t->token);
-    if (t->seen && t->seen->from < t->n)
-        sha256_add(h, t->seen->name.byte, sizeof t->seen->name.byte);
+    for (uint32_t i = 0; t->seen && i < t->seen->n; i++)
+        sha256_add(h, t->seen->item[i].name.byte, sizeof t->seen->item[i].name.byte);
     return sha256_end(h);
 }

@@ -20,9 +20,13 @@
 #define KV_NONE UINT32_MAX
 
 /* What a block's rows show beside their tokens: placeholder tokens are equal, pictures are not. */
+enum { KV_SEEN_MAX = 4 };
 struct kv_seen {
-    struct sha256 name;             /* over all that is shown in the block, and at which of its rows */
-    uint32_t      from;             /* the first such row; KV_NONE: nothing is shown */
+    struct {
+        struct sha256 name;         /* over what is shown and how it lies in the block; the last one's over all that follow, too */
+        uint32_t      from;         /* the first row of the block that shows it */
+    } item[KV_SEEN_MAX];            /* in their order */
+    uint32_t n;                     /* 0: nothing is shown */
 };
 
 struct kv_block {

@@ -74,12 +74,14 @@ static void note_parting(struct seq *s, const struct kv_near *near)
 /* Takes the full blocks that the cache has of its next tokens. */
 static void match(struct engine *g, struct seq *s)
 {
-    uint32_t n = seq_match(s, &g->kv);
-    found(g, s, n);
-    if (n) {
-        struct kv_near near = seq_near(s, &g->kv);
-        note_parting(s, &near);
-    }
+    uint32_t from = s->n_run;
+    seq_match(s, &g->kv);
+    seq_back_off(s, &g->kv, from);
+    if (s->n_run == from)
+        return;
+    struct kv_near near = seq_near(s, &g->kv);
+    note_parting(s, &near);
+    found(g, s, s->n_run - from);
 }
 
 /* Whether o's blocks have, or will have, the same name as s's for number k. */
@@ -100,22 +102,35 @@ static bool awaited(const struct engine *g, const struct seq *s)
     return false;
 }
 
-/* Copies the beginning of the block that comes next from one that begins like it. */
-static void match_part(struct engine *g, struct seq *s)
+/* Copies the beginning of the block that comes next from one that begins like it.  False: there is none, or of no use. */
+static bool copy_part(struct engine *g, struct seq *s, const struct kv_near *near)
 {
-    struct kv_near near = seq_near(s, &g->kv);
-    uint32_t       from = near.block, n = shown_whole(s->shown, s->n_run + near.same) - s->n_run;
-    note_parting(s, &near);
-    if (from == KV_NONE || n == 0 || !g->opts.type->copy || awaited(g, s))
-        return;
+    uint32_t from = near->block, end = shown_whole(s->shown, s->n_run + near->same);
+    if (from == KV_NONE || end <= s->n_run || !g->opts.type->copy || awaited(g, s))
+        return false;
     kv_ref(&g->kv, from);
-    if (kv_available(&g->kv) > 0) {
+    bool ok = kv_available(&g->kv) > 0;
+    if (ok) {
         uint32_t to = kv_take(&g->kv, s->n_block ? s->block[s->n_block - 1] : KV_NONE);
         g->opts.type->copy(g->backend, from, to);
-        seq_adopt(s, to, n);
-        found(g, s, n);
+        seq_adopt(s, to, end - s->n_run);
     }
     kv_unref(&g->kv, from);
+    return ok;
+}
+
+/* The same for one that has nothing yet: full blocks, and what it can of the one behind them. */
+static void match_all(struct engine *g, struct seq *s)
+{
+    seq_match(s, &g->kv);
+    struct kv_near near = seq_near(s, &g->kv);
+    note_parting(s, &near);
+    if (!copy_part(g, s, &near) && shown_whole(s->shown, s->n_run) < s->n_run) {
+        seq_back_off(s, &g->kv, 0);
+        near = seq_near(s, &g->kv);
+        copy_part(g, s, &near);
+    }
+    found(g, s, s->n_run);
 }
 
 /* Room for the job's known tokens and one more, beside what the running still need for theirs and a block each to go on
@@ -141,8 +156,7 @@ static void take(struct engine *g, struct seq *s)
     for (s->slot = 0; g->slot_taken[s->slot];)
         s->slot++;
     g->slot_taken[s->slot] = true;
-    match(g, s);
-    match_part(g, s);
+    match_all(g, s);
     if (s->put_back)
         return;
     s->started_at = clock_ns(g->opts.clock);

@@ -178,8 +178,7 @@ static bool at_edge(const struct seq *s, const struct kv *kv)
     return s->n_done == s->n_run && s->n_run == s->n_block * kv->block_tokens;
 }
 
-/* Gives back the blocks behind `from` that end within a picture which must come whole, to the last block before it. */
-static void back_off(struct seq *s, struct kv *kv, uint32_t from)
+void seq_back_off(struct seq *s, struct kv *kv, uint32_t from)
 {
     uint32_t whole = shown_whole(s->shown, s->n_run) / kv->block_tokens * kv->block_tokens;
     if (whole >= s->n_run || s->n_run == from)
@@ -188,7 +187,7 @@ static void back_off(struct seq *s, struct kv *kv, uint32_t from)
         kv_unref(kv, s->block[--s->n_block]);
     s->n_run = s->n_done = s->n_block * kv->block_tokens;
     s->n_public = s->n_block;
-    back_off(s, kv, from);
+    seq_back_off(s, kv, from);
 }
 
 uint32_t seq_match(struct seq *s, struct kv *kv)
@@ -202,7 +201,6 @@ uint32_t seq_match(struct seq *s, struct kv *kv)
         s->n_run = s->n_done = s->n_block * kv->block_tokens;
         s->n_public = s->n_block;
     }
-    back_off(s, kv, from);
     return s->n_run - from;
 }
 

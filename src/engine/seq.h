@@ -111,8 +111,12 @@ static inline uint32_t seq_blocks(const struct seq *s, uint32_t block_tokens)
 void seq_grow(struct seq *s, struct kv *kv, uint32_t n);
 
 /* Takes blocks from the cache while the next tokens' states lie there.  The last known token is always computed again:
- * without it there is nothing to draw from.  Pictures whose tokens see each other come whole.  Returns the tokens found. */
+ * without it there is nothing to draw from.  Returns the tokens found. */
 uint32_t seq_match(struct seq *s, struct kv *kv);
+
+/* Pictures whose tokens see each other come whole: where what was found behind `from` tokens ends within one, its blocks are
+ * given back from that picture's first on. */
+void seq_back_off(struct seq *s, struct kv *kv, uint32_t from);
 
 /* The block that has most of what comes next at its beginning, for a sequence that is at the edge of a block with nothing
  * under way, and how their texts part there.  KV_NONE: none has any. */

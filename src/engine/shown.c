@@ -47,9 +47,12 @@ static bool check_order(const struct job *j, const struct vision *v, struct err 
         if (v->axes && (uint64_t)it->n_pair * it->rows * it->columns != (uint64_t)it->n * v->merge * v->merge)
             return err_set(e, ERR_INVALID, "item %" PRIu32 " has %" PRIu32 " rows for a grid of %" PRIu32 " x %" PRIu32 " x %" PRIu32, i, it->n,
                            it->n_pair, it->rows, it->columns);
-        for (row = it->row; s < m->n_span && row < it->row + it->n; row += m->span[s++].n)
-            if (m->span[s].row != row || m->span[s].n > it->row + it->n - row || !check_span(m, v, &m->span[s], e))
-                return e->text[0] != '\0' || err_set(e, ERR_INVALID, "the spans of item %" PRIu32 " do not fit", i);
+        for (row = it->row; s < m->n_span && row < it->row + it->n; row += m->span[s++].n) {
+            if (m->span[s].row != row || m->span[s].n > it->row + it->n - row)
+                return err_set(e, ERR_INVALID, "the spans of item %" PRIu32 " do not fit", i);
+            if (!check_span(m, v, &m->span[s], e))
+                return false;
+        }
         if (row != it->row + it->n)
             return err_set(e, ERR_INVALID, "item %" PRIu32 " has rows without features", i);
     }
@@ -94,16 +97,12 @@ static uint64_t pages_at_once(const struct media *m, const struct vision *v)
 
 bool shown_check(const struct job *j, const struct vision *v, uint32_t patches_max, uint32_t n_page, struct err *e)
 {
-    struct err why = {0};
     if (j->media.n_item == 0)
         return true;
     if (!v->prog)
         return err_set(e, ERR_UNSUPPORTED, "this model reads text; it has no eyes for pictures");
-    if (!check_pictures(&j->media, v, patches_max, &why) || !check_order(j, v, &why)) {
-        if (e)
-            *e = why;
+    if (!check_pictures(&j->media, v, patches_max, e) || !check_order(j, v, e))
         return false;
-    }
     uint64_t pages = pages_at_once(&j->media, v);
     return pages <= n_page || err_set(e, ERR_INVALID, "the pictures take %" PRIu64 " pages of features at once; there are %" PRIu32, pages, n_page);
 }
@@ -118,23 +117,30 @@ static void *copied(const void *p, size_t n, size_t each)
     return out;
 }
 
-/* The name of what rows first … first + n - 1 show: each item that reaches in, where it lies and in which shape. */
+/* Its key, where it lies in a block that begins at row `first`, and in which shape. */
+static void add_name(const struct item *it, uint32_t first, struct sha256_run *h)
+{
+    int64_t where[5] = {(int64_t)it->row - first, it->n, it->n_pair, it->rows, it->columns};
+    sha256_add(h, where, sizeof where);
+    sha256_add(h, &it->seconds, sizeof it->seconds);
+    sha256_add(h, it->key.byte, sizeof it->key.byte);
+}
+
+/* What rows first … first + n - 1 show: each item that reaches in. */
 static struct kv_seen name_of(const struct shown *x, uint32_t first, uint32_t n, uint32_t *at, struct sha256_run *h)
 {
-    struct kv_seen seen = {.from = KV_NONE};
-    sha256_start(h);
-    while (*at < x->media.n_item && x->media.item[*at].row + x->media.item[*at].n <= first)
+    const struct media *m = &x->media;
+    struct kv_seen      seen = {.n = 0};
+    while (*at < m->n_item && m->item[*at].row + m->item[*at].n <= first)
         ++*at;
-    for (uint32_t i = *at; i < x->media.n_item && x->media.item[i].row < first + n; i++) {
-        const struct item *it = &x->media.item[i];
-        int64_t            where[5] = {(int64_t)it->row - first, it->n, it->n_pair, it->rows, it->columns};
-        uint32_t           from = it->row > first ? it->row - first : 0;
-        sha256_add(h, where, sizeof where);
-        sha256_add(h, &it->seconds, sizeof it->seconds);
-        sha256_add(h, it->key.byte, sizeof it->key.byte);
-        seen.from = from < seen.from ? from : seen.from;
+    for (uint32_t i = *at; i < m->n_item && m->item[i].row < first + n;) {
+        seen.item[seen.n].from = m->item[i].row > first ? m->item[i].row - first : 0;
+        sha256_start(h);
+        do
+            add_name(&m->item[i++], first, h);
+        while (seen.n == KV_SEEN_MAX - 1 && i < m->n_item && m->item[i].row < first + n);
+        seen.item[seen.n++].name = sha256_end(h);
     }
-    seen.name = sha256_end(h);
     return seen;
 }
 
@@ -199,7 +205,7 @@ void shown_free(struct shown *x)
 
 const struct kv_seen *shown_in_block(const struct shown *x, uint32_t k)
 {
-    return x && k < x->n_seen && x->seen[k].from != KV_NONE ? &x->seen[k] : NULL;
+    return x && k < x->n_seen && x->seen[k].n ? &x->seen[k] : NULL;
 }
 
 uint32_t shown_pos(const struct shown *x, uint32_t axis, uint32_t row)

@@ -639,9 +639,9 @@ struct model *fake_seeing_model(uint32_t context, const struct fake_eyes *o)
         .n_level = FAKE_LEVELS, .side = o->side, .ordered = o->ordered, .windows = o->ordered, .axes = o->axes, .sees = o->sees,
         .image_token = FAKE_PAD, .window = o->ordered ? 2 : 0,
     };
-    val x = EMIT(p, fold, .in = {prog_input(p, "patches", FAKE_PATCH_WIDTH)}, .fold.n = 4);
-    prog_out(p, "features", prog_cols(p, x, 0, FAKE_WIDTH));
-    prog_out(p, "features.1", prog_cols(p, x, FAKE_WIDTH, FAKE_WIDTH));
+    val x = prog_input(p, "patches", FAKE_PATCH_WIDTH);
+    prog_out(p, "features", EMIT(p, pool, .in = {x}, .pool.n = 4));
+    prog_out(p, "features.1", EMIT(p, pool, .in = {x}, .pool.n = 4));
     if (!prog_end(p, &e))
         fail_msg("%s", e.text);
     eyes = &m->vision;

@@ -141,8 +141,10 @@ static void test_near_pictures(void **state)
     struct kv      kv;
     struct sha256  here = key_of(1);
     int32_t        text[6] = {1, 9, 9, 9, 2, 3};
-    struct kv_seen cat = {key_of(11), 1}, dog = {key_of(12), 1}, late = {key_of(11), 3};
+    struct kv_seen cat = {{{key_of(11), 1}}, 1}, dog = {{{key_of(12), 1}}, 1}, late = {{{key_of(11), 3}}, 1};
+    struct kv_seen both = {{{key_of(11), 1}, {key_of(12), 3}}, 2};
     struct kv_text none = {text, 6, NULL}, with_cat = {text, 6, &cat}, with_dog = {text, 6, &dog}, with_late = {text, 6, &late};
+    struct kv_text with_both = {text, 6, &both};
     kv_init(&kv, 4, 6);
     for (uint32_t i = 0; i < 4; i++)
         kv_take(&kv, KV_NONE);
@@ -152,6 +154,7 @@ static void test_near_pictures(void **state)
     assert_int_equal(kv_near(&kv, &here, &with_dog).parting, PARTING_SEEN);
     assert_int_equal(kv_near(&kv, &here, &with_late).same, 1);
     assert_int_equal(kv_near(&kv, &here, &none).same, 1);
+    assert_int_equal(kv_near(&kv, &here, &with_both).same, 3);          /* the cat is the same in both */
     kv_note(&kv, 1, &here, &with_dog);
     kv_note(&kv, 2, &here, &none);
     assert_int_equal(kv_near(&kv, &here, &with_dog).block, 1);
@@ -170,14 +173,14 @@ static void test_keys(void **state)
     struct sha256_run *h = sha256_new();
     int32_t a[4] = {1, 2, 3, 4}, b[4] = {1, 2, 3, 5};
     struct sha256 plain = kv_root(h, STR("")), salted = kv_root(h, STR("s"));
-    struct kv_seen cat = {key_of(11), 1}, dog = {key_of(12), 1}, behind = {key_of(13), 4};
-    struct kv_text ta = {a, 4, NULL}, tb = {b, 4, NULL}, tc = {a, 4, &cat}, td = {a, 4, &dog}, te = {a, 4, &behind};
+    struct kv_seen cat = {{{key_of(11), 1}}, 1}, dog = {{{key_of(12), 1}}, 1}, both = {{{key_of(11), 1}, {key_of(12), 2}}, 2};
+    struct kv_text ta = {a, 4, NULL}, tb = {b, 4, NULL}, tc = {a, 4, &cat}, td = {a, 4, &dog}, te = {a, 4, &both};
     struct sha256 ka = kv_key(h, &plain, &ta), kb = kv_key(h, &plain, &tb), ks = kv_key(h, &salted, &ta);
     struct sha256 kc = kv_key(h, &plain, &tc), kd = kv_key(h, &plain, &td), ke = kv_key(h, &plain, &te);
     struct sha256 again = kv_key(h, &plain, &ta);
     struct sha256 aa = kv_key(h, &ka, &ta), ba = kv_key(h, &kb, &ta);
     assert_memory_equal(&ka, &again, sizeof ka);
-    assert_memory_equal(&ka, &ke, sizeof ka);
+    assert_memory_not_equal(&kc, &ke, sizeof ka);
     assert_memory_not_equal(&ka, &kb, sizeof ka);
     assert_memory_not_equal(&ka, &ks, sizeof ka);
     assert_memory_not_equal(&ka, &kc, sizeof ka);
