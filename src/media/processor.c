@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { RATIO_MAX = 200 };
+#define RATIO_MAX 200
 
 extern const struct family qwen2_5_vl, qwen3_vl, llava, llava_next, gemma3;
 
@@ -114,7 +114,7 @@ static bool shape_check(uint32_t width, uint32_t height, struct err *e)
     double longer = width > height ? width : height, shorter = width > height ? height : width;
     if (shorter == 0)
         return err_set(e, ERR_INVALID, "the picture is %u x %u pixels", width, height);
-    if (longer / shorter > RATIO_MAX)
+    if (longer > shorter * RATIO_MAX)
         return err_set(e, ERR_INVALID, "the picture, %u x %u pixels, is too long and thin: one side may be %d times the other", width, height,
                        RATIO_MAX);
     return true;
