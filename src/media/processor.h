@@ -66,18 +66,18 @@ struct processor_fit {
     /* LLaVA 1.6: tiles, and what of their joint map of features stays when padding is cut off; each row of the map is followed
      * by one row that is the model's own (image_newline).  All 0 elsewhere. */
     uint32_t tile_rows, tile_cols;
-    uint32_t map_top, map_left, map_rows, map_cols;
+    uint32_t map_top, map_left, map_rows, map_cols;         /* in features */
 
-    /* For processor_resize(): how large the picture is made, which part of that is kept, and where it lies on the canvas from
-     * which the run (LLaVA 1.6: its tiles) is cut. */
+    /* For processor_resize(): how large the picture is made, and which of its pixels is the first of the run (LLaVA 1.6: of the
+     * field of tiles).  What the picture does not reach is black. */
     struct processor_canvas {
         uint32_t full_width, full_height;
-        uint32_t x, y, width, height;
-        uint32_t left, top;
+        int32_t  x, y;
     } canvas;
 };
 
-/* ERR_INVALID: the picture cannot be shown to this model (too long and thin, …), in words. */
+/* ERR_INVALID: the picture cannot be shown to this model, in words: a side is 0, or one is over 200 times the other (Qwen's
+ * own limit, kept for all, because it bounds what resizing takes). */
 MUST_USE bool processor_fit(const struct processor *p, uint32_t width, uint32_t height, struct processor_fit *fit, struct err *e);
 
 /* The picture's pixels for all runs, one run after the other: n_run * run_bytes bytes at out.  fit is of its size. */
