@@ -106,8 +106,8 @@ bool child_start(struct child *out, const char *path, int file, struct err *e)
 int child_end(struct child *c)
 {
     int status = 0;
+    kill(c->pid, SIGKILL);      /* first: the socket's end would end it by another signal */
     close(c->socket);
-    kill(c->pid, SIGKILL);
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR) {}
     return status;
 }
@@ -130,7 +130,7 @@ int file_unnamed(struct str bytes, struct err *e)
         at += n > 0 ? (size_t)n : 0;
         ok = n > 0 || errno == EINTR;
     }
-    if (ok)
+    if (ok && lseek(fd, 0, SEEK_SET) == 0)
         return fd;
     err_os(e, "a file of %zu bytes without a name", bytes.n);
     if (fd >= 0)
