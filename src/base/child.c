@@ -156,12 +156,6 @@ char *program_folder(void)
 
 /* ---- the child's side --------------------------------------------------------------------------------------------- */
 
-static void limit(int what, uint64_t n)
-{
-    struct rlimit r = {.rlim_cur = (rlim_t)n, .rlim_max = (rlim_t)n};
-    setrlimit(what, &r);
-}
-
 #ifdef __linux__
 
 #ifdef __x86_64__
@@ -205,13 +199,16 @@ static void forbid_the_rest(void) {}
 
 void child_cage(unsigned seconds, uint64_t memory_bytes)
 {
-    setrlimit(RLIMIT_CPU, &(struct rlimit){.rlim_cur = seconds, .rlim_max = seconds + 1});      /* SIGXCPU, which says why */
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, 0);
+    struct rlimit time = {.rlim_cur = seconds, .rlim_max = seconds + 1};        /* SIGXCPU comes first, and says why */
+    struct rlimit none = {0}, memory = {.rlim_cur = (rlim_t)memory_bytes, .rlim_max = (rlim_t)memory_bytes};
+    struct rlimit files = {.rlim_cur = CHILD_FILE + 1, .rlim_max = CHILD_FILE + 1};
+    setrlimit(RLIMIT_CPU, &time);
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_FSIZE, &none);
     if (SANITIZED)
         return;
     if (memory_bytes != UINT64_MAX)
-        limit(RLIMIT_AS, memory_bytes);
-    limit(RLIMIT_NOFILE, CHILD_FILE + 1);
+        setrlimit(RLIMIT_AS, &memory);
+    setrlimit(RLIMIT_NOFILE, &files);
     forbid_the_rest();
 }

@@ -71,7 +71,7 @@ bool picture_read(struct picture *p, const AVFrame *frame, const uint8_t **rgb, 
     int        *table, *own, range, own_range, brightness, contrast, saturation;
     if (sws_getColorspaceDetails(p->scale, &own, &own_range, &table, &range, &brightness, &contrast, &saturation) >= 0) {
         bool full = frame->color_range == AVCOL_RANGE_JPEG || own_range;
-        sws_setColorspaceDetails(p->scale, sws_getCoefficients(frame->colorspace), full, table, range, brightness, contrast, saturation);
+        sws_setColorspaceDetails(p->scale, sws_getCoefficients((int)frame->colorspace), full, table, range, brightness, contrast, saturation);
     }
     uint8_t *to[4] = {p->plain};
     int      stride[4] = {p->stride};
