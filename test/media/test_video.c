@@ -205,10 +205,13 @@ static void what_is_no_video_is_refused(void **state)
 static void truncated_files_are_refused(void **state)
 {
     (void)state;
-    struct buf b = fixture("count.mp4"), w = fixture("vp9.webm"), g = fixture("short.gif");
+    struct buf b = fixture("count.mp4"), f = fixture("front.mp4"), w = fixture("vp9.webm"), g = fixture("short.gif");
     for (size_t i = 1; i < 10; i++)
         refused((struct str){b.p, b.n * i / 10}, ERR_INVALID, "");      /* what tells of the frames lies at its end */
-    /* Where it lies at the beginning, what is there is counted; a cut through a frame is told. */
+    for (size_t cut = 1; cut < 200; cut += 7)
+        refused((struct str){f.p, f.n - cut}, ERR_INVALID, "");
+    shows_every("front.mp4", 60, 1);
+    /* WebM does not say how many frames there are. */
     struct video     *v;
     struct video_info info;
     struct err        e;
@@ -216,8 +219,11 @@ static void truncated_files_are_refused(void **state)
     if (open_bytes(&v, &info, (struct str){w.p, w.n * 2 / 3}, &e)) {
         assert_true(info.n_frame < 100);
         video_close(v);
+    } else {
+        assert_int_equal(e.kind, ERR_INVALID);
     }
     buf_drop(&b);
+    buf_drop(&f);
     buf_drop(&w);
     buf_drop(&g);
 }
