@@ -94,7 +94,7 @@ static bool refused(struct video_talk *t, uint32_t bytes, struct err *e)
     static const enum err_kind kinds[VIDEO_WIRE_WHYS] = {ERR_INVALID, ERR_UNSUPPORTED, ERR_TOO_LARGE};
     struct video_wire_failed   f;
     char                       text[VIDEO_WIRE_TEXT_MAX + 1];
-    if (bytes < sizeof f || bytes > sizeof f + VIDEO_WIRE_TEXT_MAX)
+    if (bytes <= sizeof f || bytes > sizeof f + VIDEO_WIRE_TEXT_MAX)
         return nonsense(t, "an error of that length", e);
     uint32_t n = bytes - (uint32_t)sizeof f;
     if (!take(t, &f, sizeof f, e) || !take(t, text, n, e))

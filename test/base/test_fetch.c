@@ -95,6 +95,7 @@ static void a_file_comes_behind_what_is_there(void **state)
     assert_true(get(r, "http://FREE.test:%u/to//ok#part"));
     assert_string_equal(r->out.p, "kepthello");
     assert_true(get(r, "http://free.test:%u/to/../to/../ok"));
+    assert_true(r->site.asked >= 4);        /* and what the server's thread noted is there */
     assert_null(strstr(r->site.last, "Cookie"));
     assert_null(strstr(r->site.last, "Authorization"));
     assert_null(strstr(r->site.last, "Referer"));
