@@ -64,7 +64,7 @@ static void measure(struct bed *b, const char *what, uint32_t n_seq, uint32_t n,
     struct err e;
     for (int i = -2; i < times; i++) {
         double w = seconds(CLOCK_MONOTONIC), c = seconds(CLOCK_PROCESS_CPUTIME_ID);
-        if (!b->type->run(b->plan, &in, &e))
+        if (!b->type->run(b->plan, &in, NULL, &e))
             exit(1);
         if (i >= 0) {
             wall[i] = seconds(CLOCK_MONOTONIC) - w;

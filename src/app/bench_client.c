@@ -1,17 +1,17 @@
 /* bench_client.c -- see bench_client.h. */
 #include "app/bench_client.h"
 
+#include "base/easy.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { REFUSAL_BYTES_MAX = 4096, CONNECT_MS_MAX = 10000 };
+enum { REFUSAL_BYTES_MAX = 4096 };
 
 struct bench_client {
     struct bench_client_opts o;
@@ -63,16 +63,10 @@ static size_t take_header(char *p, size_t size, size_t n, void *ctx)
     return bytes;
 }
 
-static CURL *easy_new(struct bench_client *b)
+static CURL *request_new(struct bench_client *b)
 {
-    CURL *h = curl_easy_init();
-    CHECK(h);
-    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    CURL *h = easy_new(NULL);
     curl_easy_setopt(h, CURLOPT_PROXY, "");             /* else the address filter sees only the proxy's */
-    curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS_MAX);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)b->o.timeout_s * 1000);
     curl_easy_setopt(h, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(h, CURLOPT_OPENSOCKETDATA, b);
@@ -135,7 +129,7 @@ bool bench_client_open(struct bench_client **out, const struct bench_client_opts
         return false;
     }
     for (; b->n_idle < o->calls_max; b->n_idle++)
-        b->easy[b->n_idle] = b->idle[b->n_idle] = easy_new(b);
+        b->easy[b->n_idle] = b->idle[b->n_idle] = request_new(b);
     *out = b;
     return true;
 }

@@ -20,6 +20,7 @@ extern "C" {
 
 struct backend;
 struct plan;
+struct features;
 
 /* EXACT: f32 activations and accumulation throughout, f32 KV: what golden tests compare.  FAST: int8 activations under
  * quantised weights, f16 KV. */
@@ -53,7 +54,8 @@ struct kept {
 };
 
 /* One run, in host memory.  Sequence s owns tokens start[s] .. start[s+1]-1, which follow past[s] tokens already in its
- * state.  A sequence's tokens lie at positions past[s], past[s]+1, …, and see everything up to themselves. */
+ * state.  A sequence's tokens lie at positions past[s], past[s]+1, …, and see everything up to themselves, unless pos and
+ * see say otherwise.  In a program without token ids a token is a row of the inputs, and a sequence a picture. */
 struct batch {
     uint32_t        n_token, n_seq, n_pick;
     const int32_t  *token;          /* [n_token]; -1-i: what row i of the previous draw gave, not yet known to the host */
@@ -68,6 +70,24 @@ struct batch {
     const uint32_t *reach;          /* [n_seq] the length for which the sequence's states are made, where rotary positions
                                        depend on it: at least past[s] and this run's tokens, and on the same side of the
                                        length that matters (OP_rope: from) in all its runs.  NULL: past and this run's */
+    const float *const *input;      /* [prog_n_inputs] of [n_token, width] each */
+    const uint32_t *pos;            /* [n_axis][n_token], n_axis being prog_axes(): where tokens are for OP_rope.  NULL: past[s],
+                                       past[s] + 1, … on every axis */
+    const uint32_t *see;            /* [n_token] the first of its sequence's tokens, counted from the sequence's beginning, that
+                                       OP_attend may not let it see: behind itself, and not behind the run's last.  NULL: itself
+                                       is the last */
+    const uint32_t *window;         /* [n_window + 1] rows where the windows of OP_attend_all begin, from 0 to n_token, rising;
+                                       none reaches over the end of a sequence */
+    const struct span *span;        /* [n_span] rows that have features, rising and apart; others have none */
+    uint32_t        n_window, n_span;
+    uint32_t        run_max;        /* microseconds after which run() stops, done or not; 0: it goes on to the end */
+};
+
+/* Rows row .. row + n - 1 of the run take rows from, from + 1, … of the features, on level l (OP_place) from + l * step, ….  The
+ * features' rows are single-precision numbers, as many as a row of the run has. */
+struct span {
+    uint32_t row, n, from, step;
+    const struct features *features;
 };
 
 struct draw_bias {
@@ -157,11 +177,26 @@ struct backend_type {
     bool (*compile)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
     void (*plan_free)(struct plan *pl);
 
-    bool (*run)(struct plan *pl, const struct batch *in, struct err *e);
+    /* With run_max it stops soon after that time, *done false: then the same batch again goes on where it stopped, and what it
+     * points to is as it was.  Meanwhile other plans may run, and it makes no difference to any bit of the results; done NULL:
+     * run_max is 0.  A backend may know no such stops and run to the end. */
+    bool (*run)(struct plan *pl, const struct batch *in, bool *done, struct err *e);
+
+    /* Forgets a run that stopped: the next batch is a new one.  NULL: none ever does. */
+    void (*stop)(struct plan *pl);
 
     /* The named result of the last run, [rows, width], in host memory until the next run.  NULL: there is none of that name
      * or it could not be had.  A backend that has draw() may have it for tests alone, and waits for the run here. */
     const float *(*result)(struct plan *pl, const char *name);
+
+    /* Memory where features lie between runs; zeroes at first.  features_free(NULL) is fine.  They may change between runs alone.  keep() copies rows from .. from + n - 1 of a result of the last run, as single-precision numbers, to
+     * byte `at` on.  NULL, all of them: the backend has no programs that place features. */
+    bool (*features_new)(struct backend *b, size_t bytes, struct features **out, struct err *e);
+    void (*features_free)(struct features *x);
+    bool (*features_write)(struct features *x, size_t at, const void *in, size_t bytes, struct err *e);
+    bool (*features_read)(const struct features *x, size_t at, void *out, size_t bytes, struct err *e);
+    bool (*keep)(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at,
+                 struct err *e);
 
     /* Draws one token for each picked row of the last run.  NULL: the host does it from result(). */
     bool (*draw)(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e);

@@ -1,18 +1,13 @@
 /* plugin.c -- see plugin.h.  What was loaded stays: MLX, for one, cannot be unloaded. */
 #include "backend/plugin.h"
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/mem.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
 
 static const struct {
     const char *name, *needs;
@@ -23,23 +18,6 @@ static const struct {
 #undef BACKEND
 #undef PLUGIN
 };
-
-/* The folder that this program lies in, to be freed. */
-static char *own_folder(void)
-{
-    char path[PATH_MAX] = "";
-#ifdef __APPLE__
-    char     raw[PATH_MAX];
-    uint32_t room = sizeof raw;
-    if (_NSGetExecutablePath(raw, &room) != 0 || !realpath(raw, path))
-        path[0] = 0;
-#else
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
-#endif
-    char *slash = strrchr(path, '/');
-    return slash ? mem_copy(path, (size_t)(slash - path)) : mem_copy(".", 1);
-}
 
 /* Loads the file; `needs` is for the message when that fails. */
 static const struct backend_type *load(const char *path, const char *name, const char *needs, struct err *e)
@@ -73,7 +51,7 @@ bool backend_load(const struct backend_type **out, const char *name, const char 
         return true;
     if (!needs)
         return err_param(e, "backend", "there is no backend \"%s\"", name);
-    char      *where = folder ? mem_copy(folder, strlen(folder)) : own_folder();
+    char      *where = folder ? mem_copy(folder, strlen(folder)) : program_folder();
     struct buf path;
     buf_init(&path, 0);
     buf_printf(&path, "%s/hearth-%s.so", where, name);

@@ -57,7 +57,7 @@ static bool open_backend(struct engine *g, const struct engine_opts *o, struct e
         t->kept(g->backend, &g->kept);
     struct plan_opts po = memory_plan_opts(&g->plan);
     return t->reserve(g->backend, m->bundle, &po, g->plan.n_block, e)
-           && t->compile(g->backend, m->text, &po, &g->text, e);
+           && t->compile(g->backend, m->text, &po, &g->text, e) && look_open(g, e);
 }
 
 bool engine_open(struct engine **out, const struct model *m, const struct engine_opts *o, struct err *e)
@@ -97,6 +97,7 @@ void engine_close(struct engine *g)
         if (g->flight)
             step_land(g);
     }
+    look_close(g);
     if (g->text)
         g->opts.type->plan_free(g->text);
     if (g->backend)
@@ -142,8 +143,16 @@ static bool flight_counts(const struct step *step)
     return false;
 }
 
+/* What the text left of the step's time; where it left little, half as long as it took. */
+static uint64_t tower_ns(const struct engine *g, uint64_t took)
+{
+    uint64_t left = took < g->opts.step_ns ? g->opts.step_ns - took : 0, least = took / 2;
+    return left > least ? left : least;
+}
+
 bool engine_step(struct engine *g)
 {
+    uint64_t from = clock_ns(g->opts.clock);
     jobs_take_in(g);
     jobs_end_gone(g);
     if (g->flight && flight_counts(g->flight))
@@ -161,6 +170,7 @@ bool engine_step(struct engine *g)
         if (!g->ahead || step->failed)
             step_land(g);
     }
+    did |= look_slice(g, tower_ns(g, clock_ns(g->opts.clock) - from));
     CHECK(did || (g->n_run == 0 && g->turns.n_waiting == 0));
     jobs_publish(g);
     return did;

@@ -34,6 +34,8 @@ struct engine_opts {
     bool     no_cache;              /* finished sequences leave nothing behind */
     bool     no_draft;              /* never guess tokens ahead; changes how fast answers come, not what is in them */
     uint32_t guess_seqs;            /* guesses only while at most so many draw; 0: half of seq_max */
+    uint64_t gallery_bytes;         /* for features of pictures; 0: 256 MiB, and always room for two of the largest pictures */
+    uint32_t patches_max;           /* of one picture; 0: 8192, or what the model's pictures all have */
     struct clock      clock;        /* ns NULL: the real one */
     const struct log *log;
     void (*progress)(void *ctx, uint64_t done, uint64_t all);       /* bytes of weights taken in; NULL: silent */
@@ -46,6 +48,27 @@ struct engine_plan {
     uint64_t slot_bytes;            /* of what seq_max sequences remember as a whole; 0 for most models */
     uint32_t n_block, block_tokens, context_max, seq_max, token_max;
     uint32_t pick_max;              /* rows of a step that may draw; over seq_max: those of guessed tokens */
+    uint64_t tower_bytes;           /* what looking at one picture takes; 0: the model sees nothing */
+    uint64_t gallery_bytes;         /* features of pictures, n_page pages of GALLERY_ROWS rows and all levels */
+    uint32_t n_page, patches_max;
+};
+
+/* Where a prompt parts from what the cache knows. */
+enum parted {
+    PARTED_NOT,                     /* all but its last token was found, which is always computed */
+    PARTED_OFF,                     /* the job wanted no cache, or there is none */
+    PARTED_UNKNOWN,                 /* nothing is known behind what was found: it is new here, or was given up for others */
+    PARTED_TOKEN,                   /* another text went on with another token there */
+    PARTED_PICTURE,                 /* … with another picture */
+    PARTED_END,                     /* another text ended there */
+};
+
+/* What a job found and what it had to look at; pictures are counted when it comes to read them. */
+struct reuse {
+    enum parted parted;
+    uint32_t    parted_at;          /* tokens before that place */
+    uint32_t    n_skipped;          /* pictures whose rows all came from the cache of blocks: not even their features were wanted */
+    uint32_t    n_hit, n_encoded;   /* pictures whose features were there, or on their way; that the tower had to look at */
 };
 
 enum end_reason {
@@ -64,10 +87,45 @@ struct event {
     uint32_t n_prompt, n_cached, n_drawn;       /* tokens so far; n_cached were not computed, and grow until the first */
                                                 /* is drawn: what others read meanwhile is found */
     uint32_t n_drafted, n_accepted;             /* TOKEN, END: tokens guessed ahead so far; those that came true */
+    const struct reuse *reuse;
     uint64_t queued_ns, prefill_ns, decode_ns;  /* END: waiting, until the first token, from there to the end */
 };
 
-/* One answer wanted.  Everything is copied by engine_submit(). */
+/* What the tower looks at as one: an image, a tile of one, a pair of frames (model.h). */
+struct picture {
+    struct sha256 key;              /* names its features: of equal pictures, shown to the model alike, it is equal */
+    uint32_t      rows, columns;    /* in patches */
+    /* Writes its patches, rows * columns of vision.patch_width numbers, in blocks of merge * merge neighbours, the blocks in
+     * reading order.  Called on the engine's thread, at most once at a time and only before the job's END; never when the
+     * features are known. */
+    bool (*patches)(void *ctx, float *out, struct err *e);
+    void  *ctx;
+};
+
+/* What stands in a prompt as one: an image with all its tiles, a video or one pair of its frames.  Its rows' tokens are
+ * placeholders. */
+struct item {
+    uint32_t      row, n;           /* rows row … row + n - 1 of the prompt */
+    struct sha256 key;              /* names what is seen there: equal only if features and their order in the rows are */
+    uint32_t      n_pair, rows, columns;        /* for positions (vision_positions): pictures, and patches of each */
+    double        seconds;          /* between pairs of frames; 0: an image */
+};
+
+/* Rows of an item and the features that they show. */
+#define MEDIA_NEWLINE UINT32_MAX    /* as `picture`: the model's own row (vision.newline) */
+struct media_span {
+    uint32_t row, n, picture, from; /* rows row … are features from … of job.picture[picture] */
+};
+
+/* What a prompt shows.  Items and spans rise and do not overlap; every row of an item is in a span, no other row is. */
+struct media {
+    const struct picture    *picture;
+    const struct item       *item;
+    const struct media_span *span;
+    uint32_t                 n_picture, n_item, n_span;
+};
+
+/* One answer wanted.  Everything is copied by engine_submit(), but what pictures' ctx points to. */
 struct job {
     const int32_t *token;           /* the prompt */
     uint32_t       n_token;
@@ -77,6 +135,8 @@ struct job {
     struct draw    draw;            /* counter and seen are the engine's */
     uint64_t       client;          /* whose turn it takes */
     struct str     salt;            /* only jobs of equal salt share cached blocks */
+    struct media   media;           /* n_item 0: text alone */
+    bool           fresh;           /* computes everything itself, pictures included, and leaves nothing behind */
     uint64_t       deadline_ns;     /* on the engine's clock; 0: none */
     /* Called on the engine's thread: STARTED once (none when it ends before), TOKENs, END exactly once and last.
      * Must not wait and must not call the engine. */
@@ -89,6 +149,12 @@ struct engine_stats {
     uint64_t tokens_prompt, tokens_cached, tokens_computed, tokens_drawn;   /* totals */
     uint64_t tokens_drafted, tokens_accepted;   /* guessed and computed with; guessed right */
     uint64_t evicted_blocks;
+    uint64_t pictures, picture_hits, encodings, encodings_failed, encodings_dropped;    /* asked for; found, or on their way; done,
+                                                                                            failed, wanted by nobody any more */
+    uint64_t patches_encoded, tower_ns, tower_slices, evicted_pictures;
+    uint64_t gallery_bytes, gallery_bytes_max;      /* of features now; that there is room for */
+    uint32_t gallery_pictures;
+    uint64_t tower_slice_ns_max;                    /* the longest piece of looking between two steps */
     uint32_t running, waiting;                                              /* jobs now */
     uint32_t blocks, blocks_used, blocks_cached;    /* all; held by running jobs; idle but findable */
     uint32_t step_rows, step_seqs, step_rows_max;   /* of the last step; the largest so far */
@@ -115,6 +181,10 @@ void engine_close(struct engine *g);
 /* From any thread.  ERR_CONTEXT: prompt and at least one token can never fit, with the counts; ERR_INVALID: an id is
  * not in the vocabulary; ERR_BUSY: the queue is full.  On true, event() will be called; maybe before this returns. */
 MUST_USE bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct err *e);
+
+/* Whether a picture of so many patches could be looked at.  ERR_INVALID says the limit; ERR_UNSUPPORTED: the model sees
+ * nothing. */
+MUST_USE bool engine_sees(const struct engine *g, uint32_t rows, uint32_t columns, struct err *e);
 
 /* From any thread.  The job ends at the next step with END_CANCELLED, if it has not ended. */
 void engine_cancel(struct engine *g, uint64_t id);

@@ -24,7 +24,16 @@ static bool check(const struct engine *g, const struct job *j, struct err *e)
         if (j->token[i] < 0 || (uint32_t)j->token[i] >= g->n_vocab)
             return err_set(e, ERR_INVALID, "token %" PRIu32 " of the prompt is %" PRId32
                            ", but the vocabulary has ids from 0 to %" PRIu32, i, j->token[i], g->n_vocab - 1);
-    return sample_check(&j->draw, g->n_vocab, e);
+    return shown_check(j, &g->model->vision, g->plan.patches_max, g->plan.n_page ? g->plan.n_page - 1 : 0, e)
+           && sample_check(&j->draw, g->n_vocab, e);
+}
+
+bool engine_sees(const struct engine *g, uint32_t rows, uint32_t columns, struct err *e)
+{
+    if (!g->model->vision.prog)
+        return err_set(e, ERR_UNSUPPORTED, "this model reads text; it has no eyes for pictures");
+    return (uint64_t)rows * columns <= g->plan.patches_max
+           || err_set(e, ERR_INVALID, "it makes %" PRIu64 " patches; a picture may have %" PRIu32, (uint64_t)rows * columns, g->plan.patches_max);
 }
 
 static uint32_t waiting(const struct engine *g)
@@ -73,7 +82,7 @@ bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct e
     /* What a sequence remembers as a whole is only known behind its last token, not at the edges of blocks: nothing is reused
      * until the backend can keep copies of it at such places (snapshots).  seq_match() would then take the last of these that
      * lies within the blocks it finds, and step_launch() would say behind which rows to make one. */
-    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, g->long_from, .cached = !g->opts.no_cache && !g->has_slots,
+    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, g->long_from, .cached = !g->opts.no_cache && !g->has_slots && !j->fresh, .vision = &g->model->vision,
                             .drafts = g->plan.pick_max > g->plan.seq_max};
     struct seq     *s = seq_new(j, &room);
     s->queued_at = clock_ns(g->opts.clock);
@@ -138,6 +147,10 @@ void jobs_publish(struct engine *g)
     c->blocks_cached = g->kv.idle.n;
     c->blocks_used = g->kv.n_block - kv_available(&g->kv);
     c->evicted_blocks = g->kv.n_evicted;
+    c->evicted_pictures = g->look.gallery.n_evicted;
+    c->gallery_bytes = gallery_bytes_used(&g->look.gallery);
+    c->gallery_bytes_max = g->plan.gallery_bytes;
+    c->gallery_pictures = g->look.gallery.n_known;
     pthread_mutex_lock(&g->lock);
     g->published = *c;
     pthread_mutex_unlock(&g->lock);
@@ -175,6 +188,7 @@ static void leave(struct engine *g, struct seq *s)
     memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
     forget_in_steps(g, s);
     seq_release(s, &g->kv);
+    look_leave(g, s);
     g->slot_taken[s->slot] = false;
     turns_end(&g->turns, s);
 }
@@ -186,7 +200,7 @@ void jobs_end(struct engine *g, struct seq *s, enum end_reason why, const struct
     struct event ev = {
         .kind = EVENT_END, .reason = why, .err = e,
         .n_prompt = s->n_prompt, .n_cached = s->n_cached, .n_drawn = s->n_token - s->n_prompt,
-        .n_drafted = s->n_drafted, .n_accepted = s->n_accepted,
+        .n_drafted = s->n_drafted, .n_accepted = s->n_accepted, .reuse = &s->reuse,
         .queued_ns = started - s->queued_at, .prefill_ns = drawn - started, .decode_ns = now - drawn,
     };
     leave(g, s);

@@ -169,37 +169,53 @@ uint32_t kv_find(const struct kv *kv, const struct sha256 *key)
     return b;
 }
 
-void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const int32_t *token, uint32_t n)
+void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const struct kv_text *t)
 {
     struct kv_block *x = &kv->block[b];
-    uint32_t         same, *slot = slot_of(kv, kv->child, parent);
-    CHECK(x->ref > 0 && x->n_token == 0 && n > 0 && n <= kv->block_tokens);
-    if (kv_near(kv, parent, token, n, &same) != KV_NONE && same == n)
+    uint32_t        *slot = slot_of(kv, kv->child, parent);
+    CHECK(x->ref > 0 && x->n_token == 0 && t->n > 0 && t->n <= kv->block_tokens);
+    if (kv_near(kv, parent, t).same == t->n)
         return;
-    memcpy(kv->token + (size_t)b * kv->block_tokens, token, n * sizeof *token);
+    memcpy(kv->token + (size_t)b * kv->block_tokens, t->token, t->n * sizeof *t->token);
     x->parent = *parent;
-    x->n_token = n;
+    x->seen = t->seen ? *t->seen : (struct kv_seen){.n = 0};
+    x->n_token = t->n;
     x->sibling = *slot;
     *slot = b;
 }
 
-uint32_t kv_near(const struct kv *kv, const struct sha256 *parent, const int32_t *token, uint32_t n, uint32_t *same)
+/* How many tokens may be the same as far as pictures go: those before the first that only one of the two shows. */
+static uint32_t until_seen(const struct kv_block *x, const struct kv_seen *seen)
 {
-    uint32_t best = KV_NONE, b = *slot_of(kv, kv->child, parent);
-    *same = 0;
-    for (uint32_t i = 0; i < NEAR_MAX && b != KV_NONE; i++, b = kv->block[b].sibling) {
-        const struct kv_block *x = &kv->block[b];
-        const int32_t         *has = kv->token + (size_t)b * kv->block_tokens;
-        uint32_t               k = 0, most = n < x->n_token ? n : x->n_token;
-        if (memcmp(&x->parent, parent, sizeof *parent) != 0)
-            continue;
-        while (k < most && has[k] == token[k])
-            k++;
-        if (k > *same) {
-            *same = k;
-            best = b;
-        }
-    }
+    uint32_t i = 0, n = seen ? seen->n : 0, a, b;
+    while (i < n && i < x->seen.n && memcmp(&seen->item[i], &x->seen.item[i], sizeof seen->item[i]) == 0)
+        i++;
+    a = i < n ? seen->item[i].from : KV_NONE;
+    b = i < x->seen.n ? x->seen.item[i].from : KV_NONE;
+    return a < b ? a : b;
+}
+
+static void hold_against(const struct kv *kv, uint32_t b, const struct kv_text *t, struct kv_near *best)
+{
+    const struct kv_block *x = &kv->block[b];
+    const int32_t         *has = kv->token + (size_t)b * kv->block_tokens;
+    uint32_t               k = 0, shown = until_seen(x, t->seen), most = t->n < x->n_token ? t->n : x->n_token;
+    while (k < most && k < shown && has[k] == t->token[k])
+        k++;
+    if (k > best->same || best->parting == PARTING_UNKNOWN)
+        *best = (struct kv_near){
+            .block = k ? b : KV_NONE, .same = k,
+            .parting = k == most ? PARTING_END : k == shown ? PARTING_SEEN : PARTING_TOKEN,
+        };
+}
+
+struct kv_near kv_near(const struct kv *kv, const struct sha256 *parent, const struct kv_text *t)
+{
+    struct kv_near best = {.block = KV_NONE};
+    uint32_t       b = *slot_of(kv, kv->child, parent);
+    for (uint32_t i = 0; i < NEAR_MAX && b != KV_NONE; i++, b = kv->block[b].sibling)
+        if (memcmp(&kv->block[b].parent, parent, sizeof *parent) == 0)
+            hold_against(kv, b, t, &best);
     return best;
 }
 
@@ -210,10 +226,12 @@ struct sha256 kv_root(struct sha256_run *h, struct str salt)
     return sha256_end(h);
 }
 
-struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const int32_t *token, uint32_t n)
+struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const struct kv_text *t)
 {
     sha256_start(h);
     sha256_add(h, parent->byte, sizeof parent->byte);
-    sha256_add(h, token, n * sizeof *token);
+    sha256_add(h, t->token, t->n * sizeof *t->token);
+    for (uint32_t i = 0; t->seen && i < t->seen->n; i++)
+        sha256_add(h, t->seen->item[i].name.byte, sizeof t->seen->item[i].name.byte);
     return sha256_end(h);
 }

@@ -19,6 +19,16 @@
 
 #define KV_NONE UINT32_MAX
 
+/* What a block's rows show beside their tokens: placeholder tokens are equal, pictures are not. */
+enum { KV_SEEN_MAX = 4 };
+struct kv_seen {
+    struct {
+        struct sha256 name;         /* over what is shown and how it lies in the block; the last one's over all that follow, too */
+        uint32_t      from;         /* the first row of the block that shows it */
+    } item[KV_SEEN_MAX];            /* in their order */
+    uint32_t n;                     /* 0: nothing is shown */
+};
+
 struct kv_block {
     struct sha256 key;              /* of a published block */
     uint32_t      ref;              /* sequences that hold it */
@@ -27,6 +37,7 @@ struct kv_block {
     bool          published;
     struct sha256 parent;           /* of a noted block: the key before it */
     uint32_t      n_token, sibling; /* noted tokens, 0: none; the next noted block in the same slot */
+    struct kv_seen seen;            /* of a noted block */
 };
 
 struct kv_list {
@@ -60,17 +71,36 @@ void kv_unref(struct kv *kv, uint32_t b);
 void     kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key);
 uint32_t kv_find(const struct kv *kv, const struct sha256 *key);        /* KV_NONE: not there; not referenced by this */
 
-/* Notes what held block b has behind `parent`: n tokens, a whole block of them or its beginning.  Does nothing when another
- * block is known to begin like that. */
-void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const int32_t *token, uint32_t n);
+/* Tokens behind a parent, a whole block of them or its beginning, with what they show (of the whole block; NULL: nothing). */
+struct kv_text {
+    const int32_t        *token;
+    uint32_t              n;
+    const struct kv_seen *seen;
+};
 
-/* The noted block behind `parent` that has most of these n tokens at its beginning, and how many; KV_NONE: none has the
- * first.  Among very many children of one parent it looks at the youngest. */
-uint32_t kv_near(const struct kv *kv, const struct sha256 *parent, const int32_t *token, uint32_t n, uint32_t *same);
+/* Notes what held block b has behind `parent`.  Does nothing when another block is known to begin like that. */
+void kv_note(struct kv *kv, uint32_t b, const struct sha256 *parent, const struct kv_text *t);
 
-/* Keys: a block's key covers its own tokens and, through its parent's key, all before them; the first one's parent is
- * the root that a salt gives, so that only equal salts share. */
+/* How the text that a noted block has goes on where ours parts from it. */
+enum kv_parting {
+    PARTING_UNKNOWN,                /* nothing is known behind the parent */
+    PARTING_TOKEN,                  /* with another token */
+    PARTING_SEEN,                   /* with another picture */
+    PARTING_END,                    /* it does not: ours is longer */
+};
+
+/* The noted block behind `parent` that has most of these tokens at its beginning, how many (same), and how it parts; KV_NONE:
+ * none has the first.  Where something is shown, tokens are the same only if all that the two blocks show is.  Among very many
+ * children of one parent it looks at the youngest. */
+struct kv_near {
+    uint32_t        block, same;
+    enum kv_parting parting;
+};
+struct kv_near kv_near(const struct kv *kv, const struct sha256 *parent, const struct kv_text *t);
+
+/* Keys: a block's key covers its own tokens, what they show and, through its parent's key, all before them; the first one's
+ * parent is the root that a salt gives, so that only equal salts share. */
 struct sha256 kv_root(struct sha256_run *h, struct str salt);
-struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const int32_t *token, uint32_t n);
+struct sha256 kv_key(struct sha256_run *h, const struct sha256 *parent, const struct kv_text *t);
 
 #endif

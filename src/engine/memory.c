@@ -4,20 +4,37 @@
 #include "backend/sample.h"
 #include "base/mem.h"
 #include "engine/draft.h"
+#include "engine/gallery.h"
 #include "engine/kv.h"
+#include "engine/look.h"
 #include "engine/seq.h"
 #include "engine/step.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum {
     CONTEXT_MIN = 1024, ROWS_MIN = 64,              /* what shrinking stops at */
+    PATCHES = 8192,                                 /* 1920 x 1080 in patches of 16 x 16, and a little more */
     SEQ_LIMIT = 4096, ROWS_LIMIT = 65536, QUEUE_LIMIT = 1 << 20, BLOCK_LIMIT = 1024,
 };
 
 static bool within(uint32_t x, uint32_t most, const char *what, struct err *e)
 {
     return x <= most || err_set(e, ERR_INVALID, "%s is %" PRIu32 ", but can be %" PRIu32 " at most", what, x, most);
+}
+
+/* Rows of a picture that must be read in one step. */
+static uint32_t rows_together(const struct vision *v)
+{
+    return v->prog && v->sees && v->side ? vision_features(v, v->side, v->side) : 0;
+}
+
+static uint32_t patches_max(const struct vision *v, uint32_t asked)
+{
+    if (!v->prog)
+        return 0;
+    return v->side ? v->side * v->side : asked ? asked : PATCHES;
 }
 
 bool memory_opts(const struct model *m, const struct engine_opts *o, struct engine_opts *out, struct err *e)
@@ -27,7 +44,9 @@ bool memory_opts(const struct model *m, const struct engine_opts *o, struct engi
         return err_set(e, ERR_INVALID, "no backend was chosen");
     out->seq_max = o->seq_max ? o->seq_max : 16;
     out->queue_max = o->queue_max ? o->queue_max : 256;
-    out->token_max = o->token_max ? o->token_max : out->seq_max > 512 ? out->seq_max : 512;
+    uint32_t together = rows_together(&m->vision), rows = out->seq_max + together;
+    out->token_max = o->token_max ? o->token_max : rows > 512 ? rows : 512;
+    out->patches_max = patches_max(&m->vision, o->patches_max);
     out->block_tokens = o->block_tokens ? o->block_tokens : 64;
     out->step_ns = o->step_ns ? o->step_ns : 100000000;
     out->context_max = o->context_max ? o->context_max : m->info.context;
@@ -41,6 +60,11 @@ bool memory_opts(const struct model *m, const struct engine_opts *o, struct engi
     if (out->token_max < out->seq_max)
         return err_set(e, ERR_INVALID, "a step of %" PRIu32 " rows cannot serve %" PRIu32 " sequences",
                        out->token_max, out->seq_max);
+    if (out->token_max < rows)
+        return err_set(e, ERR_INVALID, "a step of %" PRIu32 " rows cannot serve %" PRIu32 " sequences and a picture of %" PRIu32 " rows, which "
+                       "must be read at once", out->token_max, out->seq_max, together);
+    if (!within(out->patches_max, 1 << 20, "the number of patches of a picture", e))
+        return false;
     if (out->context_max == 0 || out->context_max > INT32_MAX)
         return err_set(e, ERR_INVALID, "a context of %" PRIu32 " tokens makes no sense", out->context_max);
     if (m->info.context && out->context_max > m->info.context)
@@ -60,6 +84,12 @@ struct plan_opts memory_plan_opts(const struct engine_plan *p)
 {
     return (struct plan_opts){.token_max = p->token_max, .seq_max = p->seq_max, .pick_max = p->pick_max,
                               .block_tokens = p->block_tokens, .context_max = p->context_max};
+}
+
+struct plan_opts memory_tower_opts(const struct model *m, const struct engine_plan *p)
+{
+    uint32_t rows = look_rows(&m->vision, p->patches_max);
+    return (struct plan_opts){.token_max = rows, .seq_max = 1, .pick_max = 1, .block_tokens = p->block_tokens, .context_max = rows};
 }
 
 /* All that is free but an eighth of the machine, a gigabyte at least; half of it where that leaves little. */
@@ -93,6 +123,30 @@ static bool weigh(const struct model *m, const struct backend_type *t, const str
     return true;
 }
 
+/* The tower with one picture, and the features of many: two of the largest and the model's own row at least. */
+static bool add_tower(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *p, uint64_t room,
+                      struct err *e)
+{
+    const struct vision *v = &m->vision;
+    struct cost          c = {0};
+    if (!v->prog)
+        return true;
+    if (!o->type->features_new || !o->type->keep)
+        return err_set(e, ERR_UNSUPPORTED, "the backend %s cannot show pictures to models yet", o->type->name);
+    struct plan_opts po = memory_tower_opts(m, p);
+    if (!o->type->size(b, v->prog, &po, &c, e))
+        return false;
+    uint64_t page = gallery_page_bytes(v->n_level, m->info.width), wanted = o->gallery_bytes ? o->gallery_bytes : UINT64_C(256) << 20;
+    if (!o->gallery_bytes && wanted > room / 8)
+        wanted = room / 8;
+    uint64_t n = wanted / page, least = 1 + 2 * (uint64_t)gallery_pages(p->patches_max / (v->merge * v->merge));
+    n = n > least ? n : least;
+    p->n_page = n < 1 << 20 ? (uint32_t)n : 1 << 20;
+    p->tower_bytes = c.scratch_bytes + look_bytes(v, p->patches_max);
+    p->gallery_bytes = p->n_page * page;
+    return true;
+}
+
 static bool add_up(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *p,
                    struct bill *out, struct err *e)
 {
@@ -106,16 +160,16 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
     p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     p->slot_bytes = c.slot_bytes * p->seq_max;
-    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes;
+    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes + p->tower_bytes + p->gallery_bytes + gallery_host_bytes(p->n_page);
     out->block = c.block_bytes + kv_bytes(1024, p->block_tokens) / 1024;
     out->least = blocks_for(p->context_max, p->block_tokens);
     return true;
 }
 
 /* False: it is as small as it may be. */
-static bool shrink(const struct engine_opts *asked, struct engine_plan *p)
+static bool shrink(const struct model *m, const struct engine_opts *asked, struct engine_plan *p)
 {
-    uint32_t rows = p->seq_max > ROWS_MIN ? p->seq_max : ROWS_MIN;
+    uint32_t rows = p->seq_max + rows_together(&m->vision) > ROWS_MIN ? p->seq_max + rows_together(&m->vision) : ROWS_MIN;
     if (!asked->context_max && p->context_max > CONTEXT_MIN) {
         p->context_max = p->context_max / 2 > CONTEXT_MIN ? p->context_max / 2 : CONTEXT_MIN;
         return true;
@@ -135,16 +189,20 @@ static bool too_little(const struct engine_plan *p, const struct bill *bill, uin
 {
     const double MiB = 1 << 20;
     uint64_t     kv = bill->block * bill->least, all = bill->fixed + kv;
+    char         eyes[64] = "";
+    if (p->tower_bytes)
+        snprintf(eyes, sizeof eyes, "  pictures %10.1f MiB\n", (double)(p->tower_bytes + p->gallery_bytes) / MiB);
     return err_set(e, ERR_MEMORY,
                    "too little memory for this model\n"
                    "  weights  %10.1f MiB\n"
                    "  scratch  %10.1f MiB  (%" PRIu32 " rows in a step, %" PRIu32 " sequences)\n"
+                   "%s"
                    "  cache    %10.1f MiB  (one sequence of %" PRIu32 " tokens)\n"
                    "  needed   %10.1f MiB\n"
                    "  %s  %10.1f MiB\n"
                    "%s",
                    (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max,
-                   (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
+                   eyes, (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
                    (double)room / MiB,
                    bill->fixed >= room ? "allow more memory, or take a smaller model"
                                        : "allow more memory, or ask for a shorter context or fewer sequences");
@@ -157,17 +215,17 @@ bool memory_plan(const struct model *m, const struct engine_opts *o, struct back
     if (!memory_opts(m, o, &full, e))
         return false;
     struct engine_plan p = {.block_tokens = full.block_tokens, .context_max = full.context_max,
-                            .seq_max = full.seq_max, .token_max = full.token_max};
+                            .seq_max = full.seq_max, .token_max = full.token_max, .patches_max = full.patches_max};
     struct bill bill = {0};
     uint64_t    room = o->memory_bytes ? o->memory_bytes : usable();
-    if (!weigh(m, o->type, b, &p.weight_bytes, e))
+    if (!weigh(m, o->type, b, &p.weight_bytes, e) || !add_tower(m, o, b, &p, room, e))
         return false;
     for (;;) {
         if (!add_up(m, o, b, &p, &bill, e))
             return false;
         if (bill.fixed <= room && (room - bill.fixed) / bill.block >= bill.least)
             break;
-        if (!shrink(o, &p))
+        if (!shrink(m, o, &p))
             return too_little(&p, &bill, room, o->memory_bytes != 0, e);
     }
     uint64_t want = (uint64_t)bill.least * p.seq_max, fit = (room - bill.fixed) / bill.block;

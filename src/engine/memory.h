@@ -19,5 +19,6 @@ MUST_USE bool memory_plan(const struct model *m, const struct engine_opts *o, st
                           struct engine_plan *out, struct err *e);
 
 struct plan_opts memory_plan_opts(const struct engine_plan *p);
+struct plan_opts memory_tower_opts(const struct model *m, const struct engine_plan *p);
 
 #endif

@@ -41,6 +41,7 @@ static void put_back(struct engine *g, struct seq *s)
     g->n_run--;
     memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
     seq_release(s, &g->kv);
+    look_leave(g, s);
     g->slot_taken[s->slot] = false;
     s->running = false;
     s->put_back = true;
@@ -58,10 +59,29 @@ static void found(struct engine *g, struct seq *s, uint32_t n)
     s->n_cached += n;
 }
 
+/* Notes where the prompt parts from all that is known, for people who wonder why so little was found. */
+static void note_parting(struct seq *s, const struct kv_near *near)
+{
+    static const enum parted how[] = {[PARTING_UNKNOWN] = PARTED_UNKNOWN, [PARTING_TOKEN] = PARTED_TOKEN,
+                                      [PARTING_SEEN] = PARTED_PICTURE, [PARTING_END] = PARTED_END};
+    uint32_t at = s->n_run + near->same;
+    if (s->put_back || s->n_token > s->n_prompt)
+        return;
+    s->reuse.parted_at = s->cached ? at : 0;
+    s->reuse.parted = !s->cached ? PARTED_OFF : at + 1 >= s->n_token ? PARTED_NOT : how[near->parting];
+}
+
 /* Takes the full blocks that the cache has of its next tokens. */
 static void match(struct engine *g, struct seq *s)
 {
-    found(g, s, seq_match(s, &g->kv));
+    uint32_t from = s->n_run;
+    seq_match(s, &g->kv);
+    seq_back_off(s, &g->kv, from);
+    if (s->n_run == from)
+        return;
+    struct kv_near near = seq_near(s, &g->kv);
+    note_parting(s, &near);
+    found(g, s, s->n_run - from);
 }
 
 /* Whether o's blocks have, or will have, the same name as s's for number k. */
@@ -82,20 +102,35 @@ static bool awaited(const struct engine *g, const struct seq *s)
     return false;
 }
 
-/* Copies the beginning of the block that comes next from one that begins like it. */
-static void match_part(struct engine *g, struct seq *s)
+/* Copies the beginning of the block that comes next from one that begins like it.  False: there is none, or of no use. */
+static bool copy_part(struct engine *g, struct seq *s, const struct kv_near *near)
 {
-    uint32_t n, from = seq_near(s, &g->kv, &n);
-    if (from == KV_NONE || !g->opts.type->copy || awaited(g, s))
-        return;
+    uint32_t from = near->block, end = shown_whole(s->shown, s->n_run + near->same);
+    if (from == KV_NONE || end <= s->n_run || !g->opts.type->copy || awaited(g, s))
+        return false;
     kv_ref(&g->kv, from);
-    if (kv_available(&g->kv) > 0) {
+    bool ok = kv_available(&g->kv) > 0;
+    if (ok) {
         uint32_t to = kv_take(&g->kv, s->n_block ? s->block[s->n_block - 1] : KV_NONE);
         g->opts.type->copy(g->backend, from, to);
-        seq_adopt(s, to, n);
-        found(g, s, n);
+        seq_adopt(s, to, end - s->n_run);
     }
     kv_unref(&g->kv, from);
+    return ok;
+}
+
+/* The same for one that has nothing yet: full blocks, and what it can of the one behind them. */
+static void match_all(struct engine *g, struct seq *s)
+{
+    seq_match(s, &g->kv);
+    struct kv_near near = seq_near(s, &g->kv);
+    note_parting(s, &near);
+    if (!copy_part(g, s, &near) && shown_whole(s->shown, s->n_run) < s->n_run) {
+        seq_back_off(s, &g->kv, 0);
+        near = seq_near(s, &g->kv);
+        copy_part(g, s, &near);
+    }
+    found(g, s, s->n_run);
 }
 
 /* Room for the job's known tokens and one more, beside what the running still need for theirs and a block each to go on
@@ -121,12 +156,11 @@ static void take(struct engine *g, struct seq *s)
     for (s->slot = 0; g->slot_taken[s->slot];)
         s->slot++;
     g->slot_taken[s->slot] = true;
-    match(g, s);
-    match_part(g, s);
+    match_all(g, s);
     if (s->put_back)
         return;
     s->started_at = clock_ns(g->opts.clock);
-    struct event ev = {.kind = EVENT_STARTED, .n_prompt = s->n_prompt, .n_cached = s->n_cached,
+    struct event ev = {.kind = EVENT_STARTED, .n_prompt = s->n_prompt, .n_cached = s->n_cached, .reuse = &s->reuse,
                        .queued_ns = s->started_at - s->queued_at};
     g->count.tokens_prompt += s->n_prompt;
     s->event(s->ctx, &ev);
@@ -147,6 +181,17 @@ void sched_admit(struct engine *g)
         else
             put_back(g, v);
     }
+}
+
+/* Whether its next row draws: one is left to read, and what it shows is there. */
+static bool draws(const struct seq *s)
+{
+    return seq_need(s) == 1 && (!s->shown || shown_readable(s->shown, s->n_run, 1) == 1);
+}
+
+static bool reads(const struct seq *s)
+{
+    return seq_need(s) > 0 && !draws(s);
 }
 
 /* ---- which rows -------------------------------------------------------------------------------------------------- */
@@ -182,7 +227,15 @@ static uint32_t room_for(const struct engine *g, const struct budget *b, const s
     uint64_t held = ((uint64_t)has + b->blocks) * g->plan.block_tokens - r->past - r->n;
     uint32_t n = seq_need(r->seq) - r->n, rows = g->plan.token_max - b->n_token;
     n = n < rows ? n : rows;
-    return n < held ? n : (uint32_t)held;
+    n = n < held ? n : (uint32_t)held;
+    return r->seq->shown ? shown_readable(r->seq->shown, r->past + r->n, n) : n;
+}
+
+/* So many of n more tokens that no picture which must come whole is cut. */
+static uint32_t uncut(const struct step_row *r, uint32_t n)
+{
+    uint32_t at = r->past + r->n, end = shown_whole(r->seq->shown, at + n);
+    return end > at ? end - at : 0;
 }
 
 /* Blocks for the rows that draw, putting others back while they are short.  False: the flight must land first. */
@@ -192,7 +245,7 @@ static bool room_to_draw(struct engine *g)
         uint32_t need = 0;
         for (uint32_t i = 0; i < g->n_run; i++) {
             const struct seq *s = g->run[i];
-            need += seq_need(s) == 1 && blocks_for(s->n_run + 1, g->plan.block_tokens) > s->n_block;
+            need += draws(s) && blocks_for(s->n_run + 1, g->plan.block_tokens) > s->n_block;
         }
         if (need <= kv_available(&g->kv))
             return true;
@@ -271,7 +324,7 @@ static uint32_t readers(const struct engine *g)
     uint32_t n = 0;
     for (uint32_t i = 0; i < g->n_run; i++) {
         struct seq *s = g->run[i];
-        if (seq_need(s) < 2)
+        if (!reads(s))
             continue;
         uint32_t at = n++;
         for (; at > 0 && left_to_read(s) < left_to_read(g->order[at - 1]); at--)
@@ -304,7 +357,7 @@ static struct seq *leader(const struct engine *g, uint32_t i)
 
 /* Adds a row without tokens for every reader that does not wait for another's; those that are waited for take the
  * place of the first who waits. */
-static void add_readers(const struct engine *g, struct budget *b, struct step_row *row)
+static void add_readers(struct engine *g, struct budget *b, struct step_row *row)
 {
     uint32_t from = b->n_row, n = readers(g);
     for (uint32_t i = 0; i < n; i++) {
@@ -312,9 +365,20 @@ static void add_readers(const struct engine *g, struct budget *b, struct step_ro
         uint32_t    at = from;
         while (at < b->n_row && row[at].seq != s)
             at++;
-        if (at == b->n_row && seq_need(s) > 1)
+        if (at == b->n_row && reads(s)) {
             add_row(b, row, s);
+            if (s->shown)
+                look_want(g, s);
+        }
     }
+}
+
+/* The least that lets row r go on, where it has nothing yet: a token if it must move, a picture that comes whole in any case. */
+static void extend_least(const struct engine *g, struct budget *b, struct step_row *r, bool must)
+{
+    uint32_t least = shown_least(r->seq->shown, r->past);
+    if (r->n == 0 && (must || least > 1) && room_for(g, b, r) >= least)
+        extend(g, b, r, least);
 }
 
 /* Shares the prompts' time out among rows first .. n_row-1. */
@@ -323,17 +387,19 @@ static void share_time(const struct engine *g, struct budget *b, struct step_row
     uint32_t n = b->n_row - first, before = b->n_token;
     double   draws = cost_ns(&g->cost, b->n_token ? b->n_token : 1, b->attended);
     b->ns = draws * 1.5 > (double)g->opts.step_ns ? draws * 1.5 : (double)g->opts.step_ns;
+    if (look_busy(g))
+        b->ns -= (b->ns - draws) / 2;       /* the tower's half */
     for (uint32_t i = 0; i < n; i++) {
         struct step_row *r = &row[first + i];
         double until = draws + (b->ns - draws) * (i + 1) / (4.0 * n);
-        extend(g, b, r, cost_fit(&g->cost, b->n_token, b->attended, r->past, room_for(g, b, r), until));
+        extend(g, b, r, uncut(r, cost_fit(&g->cost, b->n_token, b->attended, r->past, room_for(g, b, r), until)));
     }
     for (uint32_t i = 0; i < n; i++) {
         struct step_row *r = &row[first + i];
-        extend(g, b, r, cost_fit(&g->cost, b->n_token, b->attended, r->past + r->n, room_for(g, b, r), b->ns));
+        extend(g, b, r, uncut(r, cost_fit(&g->cost, b->n_token, b->attended, r->past + r->n, room_for(g, b, r), b->ns)));
     }
-    for (uint32_t i = 0; i < n && b->n_token == before; i++)
-        extend(g, b, &row[first + i], room_for(g, b, &row[first + i]) > 0);
+    for (uint32_t i = 0; i < n && (i == 0 || b->n_token == before); i++)
+        extend_least(g, b, &row[first + i], b->n_token == before);
 }
 
 /* Drops the rows that got no tokens. */
@@ -354,13 +420,16 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
             seq_lengthen(g->run[i], &g->kv, g->sha);
         if (seq_need(g->run[i]) > 1)
             match(g, g->run[i]);
+        look_pass(g, g->run[i]);
+        if (g->run[i]->shown)
+            g->run[i]->shown->want = MEDIA_NEWLINE;
     }
     for (;;) {
         if (!room_to_draw(g))
             return 0;
         struct budget b = {.blocks = kv_available(&g->kv)};
         for (uint32_t i = 0; i < g->n_run; i++)
-            if (seq_need(g->run[i]) == 1)
+            if (draws(g->run[i]))
                 add_drawer(g, &b, row, g->run[i]);
         add_guesses(g, &b, row);
         uint32_t first = b.n_row;
@@ -368,7 +437,7 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
         if (b.n_row > first)
             share_time(g, &b, row, first);
         uint32_t n = compact(row, b.n_row);
-        if (n > 0 || b.n_row == 0 || g->flight)
+        if (n > 0 || b.n_row == 0 || g->flight || look_busy(g))
             return n;
         CHECK(g->n_run > 1);        /* nobody can move for want of blocks */
         put_back(g, turns_victim(g->run, g->n_run));

@@ -38,10 +38,17 @@ static const struct sha256 *key_before(const struct seq *s, uint32_t k)
     return k ? &s->key[k - 1] : &s->root;
 }
 
+/* n tokens from block k's first on. */
+static struct kv_text text_of(const struct seq *s, uint32_t k, uint32_t n, uint32_t block_tokens)
+{
+    return (struct kv_text){s->token + (size_t)k * block_tokens, n, shown_in_block(s->shown, k)};
+}
+
 static void compute_keys(struct seq *s, struct sha256_run *h, uint32_t block_tokens)
 {
     while (s->cached && s->n_key < s->n_token / block_tokens) {
-        s->key[s->n_key] = kv_key(h, key_before(s, s->n_key), s->token + (size_t)s->n_key * block_tokens, block_tokens);
+        struct kv_text t = text_of(s, s->n_key, block_tokens, block_tokens);
+        s->key[s->n_key] = kv_key(h, key_before(s, s->n_key), &t);
         s->n_key++;
     }
 }
@@ -83,7 +90,7 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
         .stop = (void *)(p + stop), .n_stop = j->n_stop, .draws = j->tokens_max > 0, .draw = j->draw,
         .seen = (void *)(p + seen), .seen_at = (void *)(p + seen_at), .seen_mask = counts ? n_slot - 1 : 0,
         .block = (void *)(p + block), .key = (void *)(p + key), .cached = room->cached, .long_from = room->long_from,
-        .is_long = room->long_from && j->n_token > room->long_from,
+        .is_long = room->long_from && j->n_token > room->long_from, .fresh = j->fresh,
     };
     memcpy(s->token, j->token, j->n_token * sizeof *j->token);
     if (j->n_stop)
@@ -99,19 +106,22 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
         draft_init(&s->draft, (void *)(p + draft), limit);
         draft_begin(&s->draft, s->token, s->n_token);
     }
+    struct sha256_run *h = sha256_new();
+    if (j->media.n_item)
+        s->shown = shown_new(j, room->vision, room->block_tokens, h);
     if (room->cached) {
-        struct sha256_run *h = sha256_new();
         s->root = kv_root(h, j->salt);
         if (s->is_long)
             make_long(s, h);
         compute_keys(s, h, room->block_tokens);
-        sha256_free(h);
     }
+    sha256_free(h);
     return s;
 }
 
 void seq_free(struct seq *s)
 {
+    shown_free(s->shown);
     free(s);
 }
 
@@ -168,6 +178,18 @@ static bool at_edge(const struct seq *s, const struct kv *kv)
     return s->n_done == s->n_run && s->n_run == s->n_block * kv->block_tokens;
 }
 
+void seq_back_off(struct seq *s, struct kv *kv, uint32_t from)
+{
+    uint32_t whole = shown_whole(s->shown, s->n_run) / kv->block_tokens * kv->block_tokens;
+    if (whole >= s->n_run || s->n_run == from)
+        return;
+    while (s->n_block * kv->block_tokens > whole && s->n_block * kv->block_tokens > from)
+        kv_unref(kv, s->block[--s->n_block]);
+    s->n_run = s->n_done = s->n_block * kv->block_tokens;
+    s->n_public = s->n_block;
+    seq_back_off(s, kv, from);
+}
+
 uint32_t seq_match(struct seq *s, struct kv *kv)
 {
     uint32_t from = s->n_run, n = matchable(s, kv->block_tokens);
@@ -182,12 +204,13 @@ uint32_t seq_match(struct seq *s, struct kv *kv)
     return s->n_run - from;
 }
 
-uint32_t seq_near(const struct seq *s, const struct kv *kv, uint32_t *n)
+struct kv_near seq_near(const struct seq *s, const struct kv *kv)
 {
-    uint32_t left = s->n_token - 1 - s->n_run;
+    uint32_t left = s->n_token - 1 - s->n_run, bt = kv->block_tokens;
     if (!s->cached || !at_edge(s, kv) || s->n_block > s->n_key || left == 0)
-        return KV_NONE;
-    return kv_near(kv, key_before(s, s->n_block), s->token + s->n_run, left < kv->block_tokens ? left : kv->block_tokens, n);
+        return (struct kv_near){.block = KV_NONE};
+    struct kv_text t = text_of(s, s->n_block, left < bt ? left : bt, bt);
+    return kv_near(kv, key_before(s, s->n_block), &t);
 }
 
 void seq_adopt(struct seq *s, uint32_t b, uint32_t n)
@@ -207,9 +230,10 @@ uint32_t seq_shared(const struct seq *s, const struct kv *kv)
 static void publish_block(const struct seq *s, struct kv *kv, uint32_t k)
 {
     uint32_t b = s->block[k];
+    struct kv_text t = text_of(s, k, kv->block_tokens, kv->block_tokens);
     kv_publish(kv, b, &s->key[k]);
     if (kv->block[b].published)
-        kv_note(kv, b, key_before(s, k), s->token + (size_t)k * kv->block_tokens, kv->block_tokens);
+        kv_note(kv, b, key_before(s, k), &t);
 }
 
 void seq_publish(struct seq *s, struct kv *kv)
@@ -221,8 +245,9 @@ void seq_publish(struct seq *s, struct kv *kv)
 void seq_release(struct seq *s, struct kv *kv)
 {
     uint32_t full = s->n_done / kv->block_tokens, n = s->n_done % kv->block_tokens;
+    struct kv_text t = text_of(s, full, n, kv->block_tokens);
     if (s->cached && n > 0 && full <= s->n_key)
-        kv_note(kv, s->block[full], key_before(s, full), s->token + s->n_done - n, n);
+        kv_note(kv, s->block[full], key_before(s, full), &t);
     while (s->n_block)
         kv_unref(kv, s->block[--s->n_block]);
     s->n_run = s->n_done = s->n_public = 0;

@@ -17,6 +17,7 @@
 #include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
+#include "engine/shown.h"
 
 #include <stdatomic.h>
 
@@ -47,6 +48,10 @@ struct seq {
     uint32_t  n_key, n_public;      /* keys computed; leading blocks that were offered to the cache */
     bool      cached;
 
+    struct shown *shown;            /* pictures in its prompt; NULL: none */
+    bool          fresh;            /* it uses nothing that others computed */
+    struct reuse  reuse;
+
     uint32_t  long_from;            /* beyond so many tokens all of it is computed otherwise (OP_rope: from); 0: never */
     bool      is_long;              /* it is that long, and so are its states */
 
@@ -62,6 +67,7 @@ struct seq {
 struct seq_room {
     uint32_t context_max, block_tokens, long_from;
     bool     cached, drafts;
+    const struct vision *vision;
 };
 
 /* The job must have been checked: ids in the vocabulary, a prompt that fits. */
@@ -108,9 +114,13 @@ void seq_grow(struct seq *s, struct kv *kv, uint32_t n);
  * without it there is nothing to draw from.  Returns the tokens found. */
 uint32_t seq_match(struct seq *s, struct kv *kv);
 
+/* Pictures whose tokens see each other come whole: where what was found behind `from` tokens ends within one, its blocks are
+ * given back from that picture's first on. */
+void seq_back_off(struct seq *s, struct kv *kv, uint32_t from);
+
 /* The block that has most of what comes next at its beginning, for a sequence that is at the edge of a block with nothing
- * under way; *n: how many tokens.  KV_NONE: none has any. */
-uint32_t seq_near(const struct seq *s, const struct kv *kv, uint32_t *n);
+ * under way, and how their texts part there.  KV_NONE: none has any. */
+struct kv_near seq_near(const struct seq *s, const struct kv *kv);
 
 /* Block b, the sequence's own, holds its next n tokens. */
 void seq_adopt(struct seq *s, uint32_t b, uint32_t n);

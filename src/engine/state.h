@@ -11,6 +11,7 @@
 #include "engine/cost.h"
 #include "engine/engine.h"
 #include "engine/kv.h"
+#include "engine/look.h"
 #include "engine/seq.h"
 #include "engine/turns.h"
 
@@ -29,6 +30,9 @@ struct step {
     uint32_t         n_row, n_token, n_pick;
     int32_t         *token;
     uint32_t        *start, *past, *block, *pick, *reach, *slot;
+    uint32_t        *pos, *see;     /* [axes][token_max], [token_max]; NULL: the model sees nothing */
+    struct span     *span;          /* [token_max] */
+    uint32_t         n_span;
     struct draw     *how;
     struct drawn    *drawn;
     double           attended;
@@ -51,6 +55,7 @@ struct engine {
     struct kv           kv;
     struct turns        turns;
     struct cost_model   cost;
+    struct look         look;
     struct sampler     *sampler;    /* NULL: the backend draws */
     struct sha256_run  *sha;
     struct seq        **run;        /* [seq_max] the running, in the order they were taken */

@@ -21,7 +21,8 @@ uint64_t step_bytes(const struct engine_plan *p)
 {
     uint64_t seq = sizeof(struct step_row) + (4 + (uint64_t)block_max(p)) * sizeof(uint32_t);
     uint64_t pick = sizeof(uint32_t) + sizeof(struct draw) + sizeof(struct drawn);
-    return p->seq_max * seq + p->pick_max * pick + p->token_max * sizeof(int32_t);
+    uint64_t seen = p->tower_bytes ? (SHOWN_AXES + 1) * sizeof(uint32_t) + sizeof(struct span) : 0;
+    return p->seq_max * seq + p->pick_max * pick + p->token_max * (sizeof(int32_t) + seen);
 }
 
 void step_init(struct step *step, const struct engine_plan *p)
@@ -38,6 +39,11 @@ void step_init(struct step *step, const struct engine_plan *p)
         .how = mem_array(p->pick_max, sizeof *step->how),
         .drawn = mem_array(p->pick_max, sizeof *step->drawn),
     };
+    if (p->tower_bytes == 0)
+        return;
+    step->pos = mem_array(p->token_max, SHOWN_AXES * sizeof *step->pos);
+    step->see = mem_array(p->token_max, sizeof *step->see);
+    step->span = mem_array(p->token_max, sizeof *step->span);
 }
 
 void step_drop(struct step *step)
@@ -52,6 +58,9 @@ void step_drop(struct step *step)
     free(step->pick);
     free(step->how);
     free(step->drawn);
+    free(step->pos);
+    free(step->see);
+    free(step->span);
     *step = (struct step){0};
 }
 
@@ -80,6 +89,33 @@ static void add_tokens(struct step *step, const struct step_row *r)
     for (uint32_t i = r->past; i < r->past + r->n; i++)
         step->token[step->n_token++] = i < s->n_token + r->n_draft ? s->token[i] : -1 - (int32_t)s->ahead_row;
     step->attended += cost_attended(r->past, r->n);
+}
+
+/* Where the rows stand for positions, what they see, and the features that they show.  Sequences without pictures are as if
+ * nothing were said. */
+static void show(struct engine *g, struct step *step, struct batch *in)
+{
+    const struct vision *v = &g->model->vision;
+    bool                 any = false;
+    step->n_span = 0;
+    for (uint32_t i = 0; i < step->n_row; i++) {
+        const struct step_row *r = &step->row[i];
+        any |= r->seq->shown != NULL;
+        if (r->seq->shown)
+            step->n_span += shown_spans(r->seq->shown, &g->look.gallery, r->past, r->n, step->start[i], step->span + step->n_span);
+    }
+    for (uint32_t i = 0; any && i < step->n_row; i++) {
+        const struct step_row *r = &step->row[i];
+        for (uint32_t k = 0, at = step->start[i]; k < r->n; k++, at++) {
+            for (uint32_t axis = 0; axis < SHOWN_AXES; axis++)
+                step->pos[axis * step->n_token + at] = shown_pos(r->seq->shown, axis, r->past + k);
+            step->see[at] = shown_see(r->seq->shown, r->past + k);
+        }
+    }
+    in->span = step->span;
+    in->n_span = step->n_span;
+    in->pos = any && v->axes ? step->pos : NULL;
+    in->see = any && v->sees ? step->see : NULL;
 }
 
 static struct batch build(struct engine *g, struct step *step)
@@ -113,11 +149,13 @@ static struct batch build(struct engine *g, struct step *step)
         g->count.tokens_drafted += r->n_draft;
     }
     step->start[step->n_row] = step->n_token;
-    return (struct batch){
+    struct batch in = {
         .n_token = step->n_token, .n_seq = step->n_row, .n_pick = step->n_pick, .token = step->token,
         .start = step->start, .past = step->past, .block = step->block, .block_max = width, .pick = step->pick,
         .reach = step->reach, .slot = step->slot,
     };
+    show(g, step, &in);
+    return in;
 }
 
 void step_launch(struct engine *g, struct step *step)
@@ -130,7 +168,7 @@ void step_launch(struct engine *g, struct step *step)
     c->step_seqs = step->n_row;
     c->step_rows_max = step->n_token > c->step_rows_max ? step->n_token : c->step_rows_max;
     step->launched_at = clock_ns(g->opts.clock);
-    step->failed = !g->opts.type->run(g->text, &in, &step->err);
+    step->failed = !g->opts.type->run(g->text, &in, NULL, &step->err);
     /* A draw of nothing too, where steps are waited for: that is done by their draws. */
     if (!step->failed && !g->sampler && (step->n_pick || g->waits))
         step->failed = !g->opts.type->draw(g->text, step->how, step->drawn, &step->err);
@@ -150,15 +188,17 @@ static void draw_here(struct engine *g, const struct seq *s, uint32_t pick, stru
 /* The job's next token has come.  False: it was the last, and the sequence is no more. */
 static bool deliver(struct engine *g, struct seq *s, const struct drawn *d)
 {
-    struct event ev = {.kind = EVENT_TOKEN, .drawn = d, .n_prompt = s->n_prompt, .n_cached = s->n_cached};
+    struct event ev = {.kind = EVENT_TOKEN, .drawn = d, .n_prompt = s->n_prompt, .n_cached = s->n_cached, .reuse = &s->reuse};
     if (d->token < 0 || (uint32_t)d->token >= g->n_vocab) {
         struct err e;
         err_set(&e, ERR_INTERNAL, "the model gave logits that are not numbers");
         jobs_end(g, s, END_FAILED, &e);
         return false;
     }
-    if (!s->drawn_at)
+    if (!s->drawn_at) {
         s->drawn_at = g->landed_at;
+        s->reuse.n_skipped = s->shown ? s->shown->media.n_picture - s->reuse.n_hit - s->reuse.n_encoded : 0;
+    }
     seq_push(s, d->token, g->sha, g->plan.block_tokens);
     ev.n_drawn = s->n_token - s->n_prompt;
     ev.n_drafted = s->n_drafted;
@@ -207,6 +247,7 @@ static void land_row(struct engine *g, const struct step *step, const struct ste
     }
     s->n_done = r->past + r->n - r->n_draft;
     seq_publish(s, &g->kv);
+    look_pass(g, s);
     if (r->pick != KV_NONE)
         land_draws(g, step, r);
     else if (!s->draws && s->n_done == s->n_prompt)

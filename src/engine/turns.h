@@ -16,6 +16,7 @@ struct seq;
 struct turn {                       /* one client with live jobs */
     uint64_t     client;
     uint32_t     n_running, n_waiting;
+    uint64_t     looked_at;         /* when the tower last looked for it (look.h) */
     struct seq  *first, *last;      /* its waiting jobs, through seq.next and seq.prev */
     struct turn *next, *prev;       /* in the line of clients with waiting jobs */
     struct turn *chain;             /* in its slot of the table, or in the list of unused ones */

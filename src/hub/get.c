@@ -1,15 +1,15 @@
 /* get.c -- see get.h. */
 #include "hub/get.h"
 
+#include "base/easy.h"
 #include "base/mem.h"
 #include "hub/refusal.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-enum { REDIRECTS_MAX = 8, WAIT_S_MAX = 120, CONNECT_MS_MAX = 15000, BODY_BYTES_MAX = 4096, LINK_BYTES_MAX = 1 << 20, TRIES_TEXT = 3 };
+enum { REDIRECTS_MAX = 8, WAIT_S_MAX = 120, BODY_BYTES_MAX = 4096, LINK_BYTES_MAX = 1 << 20, TRIES_TEXT = 3 };
 
 struct hub_get {
     struct hub_run    *run;
@@ -151,19 +151,6 @@ static CURLcode hop(struct hub_get *g)
     return curl_easy_perform(g->easy);
 }
 
-/* Goes where the answer leads; false: it does not lead on. */
-static bool redirected(struct hub_get *g)
-{
-    char *next = NULL;
-    if (g->answer.status / 100 != 3 || curl_easy_getinfo(g->easy, CURLINFO_REDIRECT_URL, &next) != CURLE_OK || !next)
-        return false;
-    char *copy = mem_copy(next, strlen(next));      /* curl's goes with the next request */
-    buf_clear(&g->url);
-    buf_str(&g->url, str_of(copy));
-    free(copy);
-    return true;
-}
-
 /* ---- what to make of it ------------------------------------------------------------------------------------------- */
 
 static bool broken(struct hub_get *g, CURLcode code)
@@ -235,7 +222,7 @@ static enum fate try_once(struct hub_get *g, const char *path)
         }
         if (g->answer.status / 100 == 2)
             return DONE;
-        if (!redirected(g))
+        if (!easy_redirect(g->easy, &g->url))
             return refused(g);
     }
     err_set(g->e, ERR_IO, "the hub sends us from one address to the next without an end");
@@ -302,8 +289,7 @@ struct hub_get *hub_get_new(struct hub_run *r)
 {
     struct hub_get *g = mem_new(sizeof *g);
     bool            safe = str_starts(str_of(r->place->endpoint), STR("https://"));
-    CURL           *h = g->easy = curl_easy_init();
-    CHECK(h);
+    CURL           *h = g->easy = easy_new(r->place->authorities);
     g->run = r;
     buf_init(&g->url, 0);
     buf_init(&g->body, BODY_BYTES_MAX);
@@ -316,16 +302,8 @@ struct hub_get *hub_get_new(struct hub_run *r)
         CHECK(g->signed_in);
         buf_drop(&line);
     }
-    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, safe ? "https" : "http,https");
-    curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);     /* a connection a file */
-    if (r->place->authorities)
-        curl_easy_setopt(h, CURLOPT_CAINFO, r->place->authorities);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION);
-    curl_easy_setopt(h, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(h, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS_MAX);
+    if (safe)
+        curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)r->place->stall_s);
     curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 256L << 10);

@@ -35,8 +35,10 @@ static void list_instr(const struct prog *p, size_t at, struct buf *out)
         buf_printf(out, "layer %-3d ", i->layer - 1);
     else
         buf_printf(out, "%-10s", "");
-    buf_printf(out, "v%u [%s, %u] = %s", i->out.id, v->rows == ROWS_TOKEN ? "token" : "pick", v->width,
-               op_name((enum op)i->op));
+    buf_printf(out, "v%u [%s", i->out.id, v->rows == ROWS_TOKEN ? "token" : "pick");
+    if (v->per > 1)
+        buf_printf(out, " / %u", v->per);
+    buf_printf(out, ", %u] = %s", v->width, op_name((enum op)i->op));
     for (unsigned k = 0; k < 3 && i->in[k].id; k++) {
         buf_char(out, ' ');
         list_value(p, i->in[k], out);

@@ -16,7 +16,9 @@ struct op_case {
     const char   *name;             /* NULL ends a table */
     struct instr  instr;            /* only its parameters are read */
     uint32_t      in[3];            /* widths of the inputs (none for token ids) */
-    bool          list;             /* constants are columns of the inputs, not frequencies */
+    bool          list;             /* constants are columns of the inputs, not frequencies; a third one is always of axes */
+    uint32_t      below;            /* inputs are those of the run: in[0] whole numbers below this */
+    uint32_t      ahead;            /* tokens see to the end of so many side by side */
     bool          views;            /* the inputs are columns of one wider value, not values of their own */
     struct weight w[WEIGHTS_MAX];   /* part_out, in, n_expert; in 0: a constant of part_out[0] numbers; no part_out: absent */
     uint32_t      state;            /* width of a state of the sequence; 0: one a token, of in[1] + in[2], if the op has one */
@@ -29,8 +31,8 @@ struct op_type {
     uint8_t n_w, n_w_max;           /* weights it must and may have */
     bool    integer, partial, state;    /* reads token ids; reads what is spread over the ranks; has a state */
 
-    /* Checks what emit could not know and fills in the shape of the output, which comes as a copy of in[0]'s rows with
-     * width 0.  False: prog_fail() was called. */
+    /* Checks what emit could not know and fills in the shape of the output, which comes as a copy of in[0]'s rows (without
+     * inputs: one a token) with width 0.  False: prog_fail() was called. */
     bool (*shape)(struct prog *p, const struct instr *i, struct value *out);
 
     void (*params)(const struct instr *i, struct buf *out);     /* for listings: " eps 1e-05"; NULL: it has none */

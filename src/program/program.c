@@ -22,6 +22,8 @@ struct prog {
     struct value  *value;           /* from 1; 0 is the value that is none */
     size_t         n_code, n_value;
     val            tokens;
+    char          *input[INPUTS_MAX];
+    uint32_t       input_width[INPUTS_MAX], n_input;
     val            result[RESULTS_MAX];
     size_t         n_result;
     int            layer, emitting; /* for messages */
@@ -73,6 +75,8 @@ void prog_free(struct prog *p)
 {
     for (size_t i = 1; i <= p->n_value; i++)
         free((char *)(uintptr_t)p->value[i].name);
+    for (uint32_t i = 0; i < p->n_input; i++)
+        free(p->input[i]);
     free(p->code);
     free(p->value);
     free(p->name);
@@ -134,8 +138,21 @@ static val value_add(struct prog *p, struct value v)
 val prog_tokens(struct prog *p)
 {
     if (!failed(p) && !p->tokens.id)
-        p->tokens = value_add(p, (struct value){.rows = ROWS_TOKEN, .width = 1, .integer = true});
+        p->tokens = value_add(p, (struct value){.rows = ROWS_TOKEN, .per = 1, .width = 1, .integer = true});
     return failed(p) ? (val){0} : p->tokens;
+}
+
+val prog_input(struct prog *p, const char *name, uint32_t width)
+{
+    if (failed(p))
+        return (val){0};
+    if (p->n_input == INPUTS_MAX) {
+        prog_fail(p, "more than %d inputs", INPUTS_MAX);
+        return (val){0};
+    }
+    p->input[p->n_input] = mem_copy(name, strlen(name));
+    p->input_width[p->n_input++] = width;
+    return EMIT(p, input, .input = {.at = p->n_input - 1, .width = width});
 }
 
 val prog_cols(struct prog *p, val v, uint32_t from, uint32_t width)
@@ -170,7 +187,8 @@ static bool inputs_fit(struct prog *p, const struct op_type *t, const struct ins
         if (v->partial != t->partial)
             return prog_fail(p, v->partial ? "input %u is spread over the ranks and wants a sum first"
                                            : "input %u is whole already", k);
-        if (v->rows != prog_value(p, i->in[0])->rows)
+        const struct value *first = prog_value(p, i->in[0]);
+        if (v->rows != first->rows || v->per != first->per)
             return prog_fail(p, "input %u has other rows than input 0", k);
     }
     return true;
@@ -206,7 +224,11 @@ val prog_emit(struct prog *p, enum op op, const struct instr *in)
     if (p->n_code >= IDS_MAX)
         prog_fail(p, "more than %d instructions", IDS_MAX);
     else if (inputs_fit(p, t, &i) && weights_fit(p, t, &i)) {
-        struct value out = {.rows = prog_value(p, i.in[0])->rows, .first = (uint16_t)p->n_code};
+        struct value out = {.rows = ROWS_TOKEN, .per = 1, .first = (uint16_t)p->n_code};
+        if (t->n_in) {
+            out.rows = prog_value(p, i.in[0])->rows;
+            out.per = prog_value(p, i.in[0])->per;
+        }
         if (t->shape(p, &i, &out))
             i.out = value_add(p, out);
     }
@@ -296,6 +318,65 @@ uint32_t prog_long_from(const struct prog *p)
     for (size_t i = 0; i < p->n_code && !from; i++)
         from = p->code[i].op == OP_rope ? p->code[i].rope.from : 0;
     return from;
+}
+
+uint32_t prog_n_inputs(const struct prog *p)
+{
+    return p->n_input;
+}
+
+const char *prog_input_at(const struct prog *p, uint32_t i, uint32_t *width)
+{
+    CHECK(i < p->n_input);
+    *width = p->input_width[i];
+    return p->input[i];
+}
+
+uint32_t prog_axes(const struct prog *p)
+{
+    uint32_t axes = 1;
+    for (size_t i = 0; i < p->n_code; i++) {
+        if (p->code[i].op != OP_rope || !p->code[i].w[2].id)
+            continue;
+        const struct weight *w = bundle_weight_at(p->bundle, p->code[i].w[2]);
+        for (uint32_t k = 0; k < w->out; k++)
+            axes = (uint32_t)w->data[k] >= axes ? (uint32_t)w->data[k] + 1 : axes;
+    }
+    return axes;
+}
+
+/* Shares are products of what folds and pools divide by, so each divides the next; of several chains the least common
+ * multiple counts. */
+uint32_t prog_per(const struct prog *p)
+{
+    uint32_t per = 1;
+    for (size_t v = 1; v <= p->n_value; v++) {
+        uint32_t a = per, b = p->value[v].per;
+        while (b) {
+            uint32_t rest = a % b;
+            a = b;
+            b = rest;
+        }
+        per = per / a * p->value[v].per;
+    }
+    return per;
+}
+
+uint32_t prog_levels(const struct prog *p)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < p->n_code; i++)
+        if (p->code[i].op == OP_place && p->code[i].place.level >= n)
+            n = p->code[i].place.level + 1u;
+    return n;
+}
+
+bool prog_has_state(const struct prog *p, enum state_kind kind)
+{
+    for (size_t i = 0; i < p->n_code; i++)
+        if (p->code[i].s.id && bundle_state_at(p->bundle, p->code[i].s)->kind == kind)
+            return true;
+    return false;
 }
 
 size_t prog_len(const struct prog *p)

@@ -6,7 +6,8 @@
  * states belong to the bundle and are shared by its programs.
  *
  * SHAPES.  A value is a matrix [rows, width].  Width is fixed when the value is written.  Rows is a count that only a
- * run knows.  Heads are a reading of width, never a third axis.
+ * run knows, or a fixed share of it (patches merged by fours have a quarter of the rows).  Heads are a reading of width,
+ * never a third axis.
  *
  * OWNERSHIP.  The bundle owns everything; what its functions return is a small number, good until bundle_free().
  *
@@ -42,16 +43,19 @@ enum state_kind { STATE_TOKEN, STATE_SEQUENCE };
 /* How a weight is cut over ranks: each stacked part by itself, along out or along in. */
 enum split { SPLIT_NONE, SPLIT_OUT, SPLIT_IN };
 
-/* SILU x / (1 + e^-x); GELU_TANH the tanh form of gelu; RELU2 max(x, 0)^2; SIGMOID 1 / (1 + e^-x); SOFTCAP limit tanh(x /
- * limit).  CLIPPED only gates: min(x, limit) / (1 + e^-1.702 min(x, limit)), and what it gates is clipped to +-limit and
+/* SILU x / (1 + e^-x); GELU x (1 + erf(x / sqrt 2)) / 2, GELU_TANH its tanh form, GELU_QUICK x / (1 + e^-1.702x); RELU2
+ * max(x, 0)^2; SIGMOID 1 / (1 + e^-x); SOFTCAP limit tanh(x / limit).  CLIPPED only gates: min(x, limit) / (1 + e^-1.702 min(x, limit)), and what it gates is clipped to +-limit and
  * has 1 added. */
-enum act { ACT_SILU, ACT_GELU_TANH, ACT_RELU2, ACT_SIGMOID, ACT_SOFTCAP, ACT_CLIPPED, ACT_COUNT };
+enum act {
+    ACT_SILU, ACT_GELU_TANH, ACT_RELU2, ACT_SIGMOID, ACT_GELU, ACT_GELU_QUICK, ACT_SOFTCAP, ACT_CLIPPED, ACT_COUNT
+};
 
 /* How experts are chosen from their logits.  SOFTMAX: the k largest, weighted by the softmax over all.  SIGMOID: weighted by
  * 1 / (1 + e^-x), chosen by that plus a bias. */
 enum router { ROUTER_SOFTMAX, ROUTER_SIGMOID };
 
-enum { WEIGHTS_MAX = 5, EXPERTS_MAX = 1024 };   /* weights of one instruction; experts that one chooses from */
+/* Weights of one instruction; experts that one chooses from; inputs of a run beside its tokens; axes of its positions. */
+enum { WEIGHTS_MAX = 5, EXPERTS_MAX = 1024, INPUTS_MAX = 8, AXES_MAX = 4 };
 
 enum op {
 #define OP(name, what, ...) OP_##name,
@@ -76,6 +80,7 @@ struct instr {
  * prog_end() refuses a program that forgets, even one written for a single rank. */
 struct value {
     enum rows_of rows;
+    uint32_t     per;               /* it has one row for so many of those */
     uint32_t     width, col;        /* a view starts at column col of `base` */
     val          base;              /* 0: it owns its storage */
     uint16_t     first, last;       /* the instructions that write it and last read it or a view of it */
@@ -94,7 +99,8 @@ struct weight {
     uint32_t    out, in;            /* out is filled in: the sum of part_out */
     enum split  split;
     bool        optional;           /* may be absent as a whole: then backends see no bias */
-    bool        flat;               /* a vector whose tensor may have any axes (a convolution's taps) */
+    bool        flat;               /* its tensor may have any axes behind the first (a convolution's taps), or be a vector */
+    bool        turned;             /* its one tensor is [in, out] */
     uint32_t    n_expert, expert;   /* n_expert 0: no expert's; expert is filled in */
     int         layer;              /* filled in */
     const float *data;              /* filled in for constants: out * in numbers; NULL for checkpoint tensors */
@@ -122,6 +128,8 @@ st bundle_state(struct bundle *b, int layer, enum state_kind kind, uint32_t widt
 
 struct bundle *prog_bundle(const struct prog *p);
 val prog_tokens(struct prog *p);                                    /* the run's token ids, [TOKEN, 1], integer */
+/* Single-precision numbers that every token of the run brings along, [TOKEN, width].  Numbered in the order of these calls. */
+val prog_input(struct prog *p, const char *name, uint32_t width);
 val prog_cols(struct prog *p, val v, uint32_t from, uint32_t width);        /* a view, no copy */
 
 /* Says which layer the instructions from here on belong to (-1: none); for messages and listings. */
@@ -143,6 +151,12 @@ MUST_USE bool prog_end(struct prog *p, struct err *e);
 size_t               prog_len(const struct prog *p);
 uint32_t             prog_long_from(const struct prog *p);          /* OP_rope's `from`; 0: length changes nothing */
 const struct instr  *prog_at(const struct prog *p, size_t i);
+uint32_t             prog_n_inputs(const struct prog *p);
+const char          *prog_input_at(const struct prog *p, uint32_t i, uint32_t *width);      /* its name */
+uint32_t             prog_axes(const struct prog *p);               /* of positions: 1, or as many as OP_rope tells apart */
+uint32_t             prog_per(const struct prog *p);                /* the run's tokens, and each sequence's, are a multiple */
+uint32_t             prog_levels(const struct prog *p);             /* of features that OP_place takes; 0: it takes none */
+bool                 prog_has_state(const struct prog *p, enum state_kind kind);
 size_t               prog_n_values(const struct prog *p);           /* val ids run from 1 to this */
 const struct value  *prog_value(const struct prog *p, val v);
 val                  prog_result(const struct prog *p, const char *name);   /* 0: none of that name */
@@ -159,8 +173,8 @@ const char *op_name(enum op op);
 void        prog_list(const struct prog *p, struct buf *out);       /* readable listing, a line an instruction */
 
 /* Storage for the values that own theirs, in floats per row: values whose lifetimes do not overlap share.  Counted
- * apart for each kind of rows, as their counts differ.  With n rows value v lies, row after row, from float offset[v] *
- * n of its kind; offsets are multiples of 16.  A view has its base's offset; token ids have no storage (offset 0). */
+ * apart for each kind of rows, as their counts differ; a value with fewer rows takes as much less.  With n rows of its kind
+ * value v lies, row after row, from float offset[v] * n; offsets are multiples of 16.  A view has its base's offset; token ids have no storage (offset 0). */
 struct storage {
     uint32_t *offset;               /* [prog_n_values + 1] in floats per row, within its kind of rows */
     uint32_t  token_floats, pick_floats;

@@ -47,7 +47,7 @@ static uint32_t plan_rows(const struct prog *p, enum rows_of rows, bool keep_all
     for (size_t v = 1; v <= n_value; v++) {
         const struct value *x = prog_value(p, (val){(uint16_t)v});
         if (x->rows == rows && !x->base.id && !x->integer)
-            want[n++] = (struct place){.width = (x->width + ROUND - 1) / ROUND * ROUND, .v = (uint16_t)v,
+            want[n++] = (struct place){.width = ((x->width + x->per - 1) / x->per + ROUND - 1) / ROUND * ROUND, .v = (uint16_t)v,
                                        .first = x->first, .last = x->last};
     }
     qsort(want, n, sizeof *want, by_width);

@@ -136,7 +136,7 @@ static float *feed_run(const struct feed *f, const struct rig *r, bool picked, s
     while (ok && feed_next(f, done, &in, token, start)) {
         for (in.n_pick = 0; in.n_pick < (in.n_token + 1) / 2; in.n_pick++)
             pick[in.n_pick] = 2 * in.n_pick;
-        ok = r->type->run(r->plan, &in, &e);
+        ok = r->type->run(r->plan, &in, NULL, &e);
         const float *rows = ok ? r->type->result(r->plan, "out") : NULL;
         uint32_t     n_row = picked ? in.n_pick : in.n_token;
         for (size_t i = 0; rows && i < (size_t)n_row * f->width; i++)

@@ -170,7 +170,7 @@ static void draws_are_those_of_sample(void **state)
         for (uint32_t i = 0; i < SEQS; i++)
             how[i] = how_to(n % 3, i, n, bias, seen);
         toy_step(&s, n, n ? is : NULL, SEQS);
-        assert_true(mlx->run(r.plan, &s.in, &e));
+        assert_true(mlx->run(r.plan, &s.in, NULL, &e));
         const float *logits = mlx->result(r.plan, "logits");
         assert_non_null(logits);
         for (uint32_t i = 0; i < SEQS; i++)
@@ -206,7 +206,7 @@ static void answer(const struct backend_type *t, uint32_t kind, bool ahead, stru
         for (uint32_t i = 0; i < SEQS; i++)
             how[i] = how_to(kind, i, n, NULL, NULL), how[i].n_bias = how[i].n_seen = 0;
         toy_step(&s, n, n && !ahead ? out[n - 1] : NULL, SEQS);
-        assert_true(t->run(r.plan, &s.in, &e) && t->draw(r.plan, how, out[n], &e));
+        assert_true(t->run(r.plan, &s.in, NULL, &e) && t->draw(r.plan, how, out[n], &e));
         memset(&s, 0x55, sizeof s);
         if (!ahead || n > 0)
             assert_true(t->wait(r.plan, &e));
@@ -251,9 +251,9 @@ static void a_draw_of_nothing_is_waited_for(void **state)
             known[i].token = (int32_t)i;
         }
         toy_step(&s, 0, NULL, n_pick);
-        assert_true(mlx->run(r.plan, &s.in, &e) && mlx->draw(r.plan, how, first, &e));
+        assert_true(mlx->run(r.plan, &s.in, NULL, &e) && mlx->draw(r.plan, how, first, &e));
         toy_step(&s, 1, known, SEQS);
-        assert_true(mlx->run(r.plan, &s.in, &e) && mlx->draw(r.plan, how, n_pick ? with : without, &e));
+        assert_true(mlx->run(r.plan, &s.in, NULL, &e) && mlx->draw(r.plan, how, n_pick ? with : without, &e));
         assert_true(mlx->wait(r.plan, &e) && mlx->wait(r.plan, &e));
         rig_close(&r);
         bundle_free(prog_bundle(p));

@@ -138,7 +138,7 @@ static void small_expect(struct small s, val out, const float *const weights[], 
     }
     assert_true(backend_ref.reserve(s.backend, s.b, &o, 2, &e));
     assert_true(backend_ref.compile(s.backend, s.p, &o, &s.plan, &e));
-    assert_true(backend_ref.run(s.plan, &in, &e));
+    assert_true(backend_ref.run(s.plan, &in, NULL, &e));
     const float *got = backend_ref.result(s.plan, "out");
     assert_non_null(got);
     assert_null(backend_ref.result(s.plan, "hidden"));

@@ -106,7 +106,7 @@ static inline bool weave_step(struct weave_run *w, const uint32_t seq[], const u
     }
     in.n_pick = in.n_token;
     struct err   e;
-    bool         ok = w->type->run(w->plan, &in, &e);
+    bool         ok = w->type->run(w->plan, &in, NULL, &e);
     const float *rows = ok ? w->type->result(w->plan, "logits") : NULL;
     for (uint32_t i = 0; i < n_seq && rows; i++) {
         memcpy(w->logits + weave_place(w->q, seq[i], past[i]), rows + (size_t)start[i] * w->q->n_vocab,

@@ -1,6 +1,7 @@
 /* fake.c -- see fake.h. */
 #include "fake.h"
 
+#include "backend/host.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -31,6 +32,9 @@ struct flight {
 
 struct plan {
     struct backend *b;
+    bool            is_tower;
+    uint32_t        n_seen;         /* patches that the run has done; 0 between runs */
+    float          *feature[FAKE_LEVELS];
     uint32_t        n_pick, seq_max, pick_max;
     float          *logits;
     int32_t         last[64];       /* the draw before */
@@ -46,6 +50,168 @@ static uint64_t mix(uint64_t a, uint64_t b)
     uint64_t x[2] = {a, b};
     return hash64(x, sizeof x, 7);
 }
+
+/* ---- what pictures mean ------------------------------------------------------------------------------------------ */
+
+static const struct vision *eyes;               /* of the model; NULL: it sees nothing */
+
+static float patch_value(uint64_t seed, uint32_t i)
+{
+    return (float)(mix(seed, i) & 0xffff);
+}
+
+static bool fake_patches(void *ctx, float *out, struct err *e)
+{
+    struct fake_picture *p = ctx;
+    p->n_asked++;
+    for (uint32_t i = 0; i < p->rows * p->columns * FAKE_PATCH_WIDTH; i++)
+        out[i] = patch_value(p->seed, i);
+    return !p->fails || err_set(e, ERR_INVALID, "the fake picture cannot be had");
+}
+
+struct picture fake_picture(struct fake_picture *p)
+{
+    uint64_t name[3] = {p->seed, p->rows, p->columns};
+    return (struct picture){.key = sha256_of(name, sizeof name), .rows = p->rows, .columns = p->columns, .patches = fake_patches, .ctx = p};
+}
+
+/* Number k of a feature: of four patches, their places and the level. */
+static float feature_value(const float *patch, const uint32_t y[4], const uint32_t x[4], uint32_t level, uint32_t k)
+{
+    uint64_t hash = level * 100 + k;
+    for (uint32_t i = 0; i < 4; i++) {
+        hash = mix(hash, y[i] * 1000 + x[i]);
+        for (uint32_t c = 0; c < FAKE_PATCH_WIDTH; c++)
+            hash = mix(hash, (uint64_t)patch[i * FAKE_PATCH_WIDTH + c]);
+    }
+    return (float)(hash >> 40);
+}
+
+/* What a row shows: all numbers on all levels. */
+static uint64_t content_of(float (*value)(const void *ctx, uint32_t level, uint32_t k), const void *ctx)
+{
+    uint64_t hash = 77;
+    for (uint32_t level = 0; level < FAKE_LEVELS; level++)
+        for (uint32_t k = 0; k < FAKE_WIDTH; k++)
+            hash = mix(hash, (uint64_t)value(ctx, level, k));
+    return hash;
+}
+
+struct block_of {
+    const struct fake_picture *p;
+    uint32_t                   at;
+};
+
+static float value_of_block(const void *ctx, uint32_t level, uint32_t k)
+{
+    const struct block_of *b = ctx;
+    uint32_t               across = b->p->columns / 2, y[4], x[4];
+    float                  patch[4 * FAKE_PATCH_WIDTH];
+    for (uint32_t i = 0; i < 4; i++) {
+        y[i] = b->at / across * 2 + i / 2;
+        x[i] = b->at % across * 2 + i % 2;
+    }
+    for (uint32_t i = 0; i < 4 * FAKE_PATCH_WIDTH; i++)
+        patch[i] = patch_value(b->p->seed, b->at * 4 * FAKE_PATCH_WIDTH + i);
+    return feature_value(patch, y, x, level, k);
+}
+
+struct row_in {
+    const struct span *span;
+    uint32_t           at;
+};
+
+static float value_of_row(const void *ctx, uint32_t level, uint32_t k)
+{
+    const struct row_in *r = ctx;
+    return host_features_row(r->span->features, r->span->from + r->at + level * r->span->step, FAKE_WIDTH)[k];
+}
+
+/* The content of a row, its place on the axes, and the first row that it may not see. */
+struct row_is {
+    uint64_t content;
+    uint32_t pos[SHOWN_AXES], see;
+};
+
+static uint64_t row_name(const struct row_is *r)
+{
+    uint64_t hash = r->content;
+    for (uint32_t axis = 0; axis < SHOWN_AXES; axis++)
+        hash = mix(hash, r->pos[axis]);
+    return hash;
+}
+
+/* With what lies behind it and is seen all the same. */
+static uint64_t next_hash(uint64_t before, const struct row_is *row, uint32_t at)
+{
+    uint64_t hash = mix(before, row_name(row));
+    for (uint32_t i = 1; at + i < row->see; i++)
+        hash += mix(row[i].content, i);
+    return hash;
+}
+
+static void describe_item(const struct job *j, const struct item *it, uint32_t at, struct row_is *out)
+{
+    const struct vision *v = eyes;
+    uint32_t            *pos = mem_array((size_t)it->n * SHOWN_AXES, sizeof *pos);
+    vision_positions(v, at, it->n_pair, it->rows, it->columns, it->seconds, pos, it->n);
+    for (uint32_t i = 0; i < it->n; i++) {
+        for (uint32_t axis = 0; axis < SHOWN_AXES; axis++)
+            out[i].pos[axis] = v->axes ? pos[axis * it->n + i] : at + i;
+        out[i].see = v->sees ? it->row + it->n : it->row + i + 1;
+    }
+    for (uint32_t s = 0; s < j->media.n_span; s++) {
+        const struct media_span *span = &j->media.span[s];
+        for (uint32_t i = 0; span->row >= it->row && span->row < it->row + it->n && i < span->n; i++) {
+            struct block_of b = {j->media.picture[span->picture].ctx, span->from + i};
+            out[span->row - it->row + i].content = content_of(value_of_block, &b);
+        }
+    }
+    free(pos);
+}
+
+/* All rows of the prompt; returns the position of the first token behind it. */
+static uint32_t describe_prompt(const struct job *j, struct row_is *out)
+{
+    uint32_t at = 0, item = 0;
+    for (uint32_t row = 0; row < j->n_token;) {
+        const struct item *it = item < j->media.n_item ? &j->media.item[item] : NULL;
+        if (it && it->row == row) {
+            describe_item(j, it, at, out + row);
+            uint32_t tall = it->rows / 2, wide = it->columns / 2;
+            at += eyes->axes ? tall > wide ? tall : wide : it->n;
+            row += it->n;
+            item++;
+        } else {
+            out[row] = (struct row_is){(uint64_t)j->token[row], {at, at, at}, row + 1};
+            at++;
+            row++;
+        }
+    }
+    return at;
+}
+
+void fake_say(struct fake_prompt *q, int32_t token)
+{
+    q->token[q->n_token++] = token;
+}
+
+void fake_show(struct fake_prompt *q, struct fake_picture *p)
+{
+    uint32_t i = q->n_item++, n = p->rows / 2 * (p->columns / 2);
+    q->picture[i] = fake_picture(p);
+    q->item[i] = (struct item){.row = q->n_token, .n = n, .key = q->picture[i].key, .n_pair = 1, .rows = p->rows, .columns = p->columns};
+    q->span[i] = (struct media_span){.row = q->n_token, .n = n, .picture = i};
+    while (n-- > 0)
+        fake_say(q, FAKE_PAD);
+}
+
+struct media fake_media(const struct fake_prompt *q)
+{
+    return (struct media){q->picture, q->item, q->span, q->n_item, q->n_item, q->n_item};
+}
+
+/* ---- what is said to them ---------------------------------------------------------------------------------------- */
 
 /* Where the text repeats itself, `again` is what it said a period ago; -1: it was not so long yet. */
 static void make_logits(uint64_t seen, int32_t again, float *out)
@@ -83,10 +249,13 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
     float            logits[FAKE_VOCAB];
     uint64_t         hash = 0, all = 0;
     uint32_t         n = 0, pos = 0;
+    struct row_is   *row = mem_array(j->n_token, sizeof *row);
+    uint32_t         behind = describe_prompt(j, row);
     for (; pos < j->n_token; pos++) {
-        hash = mix(hash, (uint64_t)j->token[pos]);
+        hash = next_hash(hash, &row[pos], pos);
         all += mix(hash, pos);
     }
+    free(row);
     while (n < n_max && n < j->tokens_max && pos < context) {
         uint32_t     from = pos - fake.period;
         int32_t      again = -1;
@@ -100,7 +269,9 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
         make_logits(all, again, logits);
         assert_true(sample(sampler, logits, &d, &drawn));
         out[n++] = drawn.token;
-        hash = mix(hash, (uint64_t)drawn.token);
+        struct row_is next = {(uint64_t)drawn.token, {behind, behind, behind}, pos + 1};
+        behind++;
+        hash = next_hash(hash, &next, pos);
         all += mix(hash, pos++);
         bool stops = false;
         for (uint32_t i = 0; i < j->n_stop; i++)
@@ -168,9 +339,16 @@ static void b_copy(struct backend *b, uint32_t from, uint32_t to)
 static bool b_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out,
                       struct err *e)
 {
-    (void)p, (void)e;
+    (void)e;
     CHECK(o->pick_max <= 64);
     struct plan *pl = mem_new(sizeof *pl);
+    if (prog_n_inputs(p)) {
+        *pl = (struct plan){.b = b, .is_tower = true};
+        for (uint32_t level = 0; level < FAKE_LEVELS; level++)
+            pl->feature[level] = mem_array(o->token_max, FAKE_WIDTH * sizeof(float));
+        *out = pl;
+        return true;
+    }
     *pl = (struct plan){.b = b, .seq_max = o->seq_max, .pick_max = o->pick_max,
                         .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4),
                         .sampler = sample_new(FAKE_VOCAB)};
@@ -181,6 +359,8 @@ static bool b_compile(struct backend *b, const struct prog *p, const struct plan
 static void b_plan_free(struct plan *pl)
 {
     assert_int_equal(pl->n_flight, 0);
+    for (uint32_t level = 0; level < FAKE_LEVELS; level++)
+        free(pl->feature[level]);
     sample_free(pl->sampler);
     free(pl->logits);
     free(pl);
@@ -194,11 +374,32 @@ static struct slot *slot_at(const struct plan *pl, const struct batch *in, uint3
     return &pl->b->slot[b * bt + pos % bt];
 }
 
+/* Row i of the batch, which stands at pos in its sequence and holds `token` where it shows nothing. */
+static struct row_is row_of(const struct batch *in, uint32_t i, uint32_t pos, int32_t token)
+{
+    struct row_is row = {.content = (uint64_t)token, .see = in->see ? in->see[i] : pos + 1};
+    for (uint32_t axis = 0; axis < SHOWN_AXES; axis++)
+        row.pos[axis] = in->pos ? in->pos[axis * in->n_token + i] : pos;
+    for (uint32_t s = 0; s < in->n_span; s++)
+        if (i >= in->span[s].row && i < in->span[s].row + in->span[s].n) {
+            struct row_in r = {&in->span[s], i - in->span[s].row};
+            assert_int_equal(token, FAKE_PAD);
+            row.content = content_of(value_of_row, &r);
+        }
+    return row;
+}
+
 /* Writes the sequence's new slots; with `garbage`, what a failed run may leave there. */
 static void write_slots(const struct plan *pl, const struct batch *in, uint32_t s, bool garbage)
 {
     uint32_t n = in->start[s + 1] - in->start[s], bt = pl->b->block_tokens;
     uint64_t hash = in->past[s] ? slot_at(pl, in, s, in->past[s] - 1)->hash : 0;
+    struct row_is *row = mem_array(n, sizeof *row);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t token = in->token[in->start[s] + i];
+        row[i] = row_of(in, in->start[s] + i, in->past[s] + i, token < 0 ? pl->last[-1 - token] : token);
+        assert_in_range(row[i].see, in->past[s] + i + 1, in->past[s] + n);
+    }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t     pos = in->past[s] + i;
         int32_t      token = in->token[in->start[s] + i];
@@ -211,9 +412,10 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
         if (token < 0)
             token = pl->last[-1 - token];
         assert_in_range(token, 0, FAKE_VOCAB - 1);
-        hash = mix(hash, (uint64_t)token);
+        hash = next_hash(hash, &row[i], pos);
         *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos, .token = token};
     }
+    free(row);
 }
 
 static uint64_t read_slots(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t n)
@@ -267,9 +469,52 @@ static void spend(const struct batch *in)
     fake.device_free = (fake.device_free > fake.now ? fake.device_free : fake.now) + cost;
 }
 
-static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
+/* Looks at as many patches as the time allows, one at least. */
+static bool run_tower(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
+    uint32_t most = in->run_max && fake.patch_cost ? (uint32_t)(in->run_max * UINT64_C(1000) / fake.patch_cost) : in->n_token;
+    uint32_t left = in->n_token - pl->n_seen, n = most < left ? most : left;
+    n = n ? n : 1;
+    fake.tower_runs++;
+    fake.towers += pl->n_seen == 0;
+    fake.now = (fake.device_free > fake.now ? fake.device_free : fake.now) + n * fake.patch_cost;
+    fake.device_free = fake.now;
+    pl->n_seen += n;
+    if (fake.tower_fail_in && --fake.tower_fail_in == 0) {
+        pl->n_seen = 0;
+        return err_set(e, ERR_INTERNAL, "the fake tower fails on demand");
+    }
+    *done = pl->n_seen == in->n_token;
+    for (uint32_t block = 0; *done && block < in->n_token / 4; block++)
+        for (uint32_t level = 0; level < FAKE_LEVELS; level++)
+            for (uint32_t k = 0; k < FAKE_WIDTH; k++)
+                pl->feature[level][block * FAKE_WIDTH + k] =
+                    feature_value(in->input[0] + (size_t)block * 4 * FAKE_PATCH_WIDTH, in->pos + block * 4,
+                                  in->pos + in->n_token + block * 4, level, k);
+    pl->n_seen = *done ? 0 : pl->n_seen;
+    return true;
+}
+
+static void b_stop(struct plan *pl)
+{
+    assert_true(pl->is_tower && pl->n_seen > 0);
+    pl->n_seen = 0;
+    fake.tower_stops++;
+}
+
+static bool b_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at, struct err *e)
+{
+    uint32_t level = strcmp(name, "features") == 0 ? 0 : 1;
+    assert_true(level == 0 || strcmp(name, "features.1") == 0);
+    return host_features_write(into, at, pl->feature[level] + from * FAKE_WIDTH, n * FAKE_WIDTH * sizeof(float), e);
+}
+
+static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
+{
+    if (pl->is_tower)
+        return run_tower(pl, in, done, e);
     bool fails = fake.fail_in && --fake.fail_in == 0;
+    assert_true(!done && in->run_max == 0);
     assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= pl->pick_max);
     for (uint32_t s = 0; s < in->n_seq; s++)
         write_slots(pl, in, s, fails);
@@ -289,9 +534,9 @@ static bool b_run(struct plan *pl, const struct batch *in, struct err *e)
     return true;
 }
 
-static bool run_now(struct plan *pl, const struct batch *in, struct err *e)
+static bool run_now(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
-    bool ok = b_run(pl, in, e);
+    bool ok = b_run(pl, in, done, e);
     fake.now = fake.device_free > fake.now ? fake.device_free : fake.now;
     return ok;
 }
@@ -340,7 +585,9 @@ static bool b_wait(struct plan *pl, struct err *e)
 
 #define COMMON .open = b_open, .close = b_close, .size = b_size, \
     .weight_bytes = b_weight_bytes, .adopt = b_adopt, .reserve = b_reserve, .copy = b_copy, \
-               .compile = b_compile, .plan_free = b_plan_free
+               .compile = b_compile, .plan_free = b_plan_free, .stop = b_stop, .keep = b_keep, \
+               .features_new = host_features_new, .features_free = host_features_free, .features_write = host_features_write, \
+               .features_read = host_features_read
 const struct backend_type fake_host = {.name = "host", .about = "fake", COMMON, .run = run_now, .result = b_result};
 const struct backend_type fake_device = {.name = "device", .about = "fake", COMMON, .run = b_run, .draw = draw_later,
                                          .wait = b_wait};
@@ -381,8 +628,29 @@ struct model *fake_model(uint32_t context)
     return m;
 }
 
+struct model *fake_seeing_model(uint32_t context, const struct fake_eyes *o)
+{
+    struct model *m = fake_model(context);
+    struct prog  *p = bundle_prog(m->bundle, "vision");
+    struct err    e;
+    m->info.width = FAKE_WIDTH;
+    m->vision = (struct vision){
+        .prog = p, .patch = 1, .temporal = 1, .channels = FAKE_PATCH_WIDTH, .patch_width = FAKE_PATCH_WIDTH, .merge = 2,
+        .n_level = FAKE_LEVELS, .side = o->side, .ordered = o->ordered, .windows = o->ordered, .axes = o->axes, .sees = o->sees,
+        .image_token = FAKE_PAD, .window = o->ordered ? 2 : 0,
+    };
+    val x = prog_input(p, "patches", FAKE_PATCH_WIDTH);
+    prog_out(p, "features", EMIT(p, pool, .in = {x}, .pool.n = 4));
+    prog_out(p, "features.1", EMIT(p, pool, .in = {x}, .pool.n = 4));
+    if (!prog_end(p, &e))
+        fail_msg("%s", e.text);
+    eyes = &m->vision;
+    return m;
+}
+
 void fake_model_free(struct model *m)
 {
+    eyes = NULL;
     bundle_free(m->bundle);
     free(m);
 }
@@ -408,6 +676,7 @@ void asked_event(void *ctx, const struct event *ev)
     struct asked *a = ctx;
     assert_int_equal(a->n_end, 0);
     a->n_cached = ev->n_cached;
+    a->reuse = *ev->reuse;
     if (ev->kind == EVENT_STARTED) {
         assert_int_equal(a->n_start++, 0);
         a->started_step = fake.n_run;
@@ -490,4 +759,52 @@ void fake_check_blocks(const struct engine *g)
         }
     }
     assert_int_equal(sum, held);
+}
+
+static uint32_t holders(const struct engine *g, const struct sight *sight)
+{
+    uint32_t n = g->look.now == sight;
+    for (uint32_t i = 0; i < g->n_run; i++)
+        for (uint32_t p = 0; g->run[i]->shown && p < g->run[i]->shown->media.n_picture; p++)
+            n += g->run[i]->shown->sight[p] == sight;
+    return n;
+}
+
+void fake_check_gallery(const struct engine *g)
+{
+    const struct gallery *x = &g->look.gallery;
+    uint32_t              unused = 0, idle = 0, spare = 0, pages = x->newline != GALLERY_NONE && x->n_page, known = 0;
+    uint8_t              *seen = mem_array(x->n_page + 1, 1);
+    if (x->n_page == 0) {
+        free(seen);
+        return;
+    }
+    for (uint32_t i = x->unused; i != GALLERY_NONE; i = x->sight[i].next, unused++)
+        seen[i] = 1;
+    for (uint32_t i = x->idle_first; i != GALLERY_NONE; i = x->sight[i].next, idle++) {
+        assert_int_equal(x->sight[i].ref, 0);
+        assert_int_equal(x->sight[i].state, SIGHT_READY);
+        assert_true(x->sight[i].findable);
+    }
+    for (uint32_t page = x->spare; page != GALLERY_NONE && spare < x->n_spare; page = x->next[page])
+        spare++;
+    assert_int_equal(spare, x->n_spare);
+    for (uint32_t i = 0; i < x->n_sight; i++) {
+        const struct sight *s = &x->sight[i];
+        uint32_t            n = 0;
+        if (seen[i])
+            continue;
+        assert_int_equal(s->ref, holders(g, s));
+        idle -= s->ref == 0;
+        for (uint32_t page = s->first_page; page != GALLERY_NONE; page = x->next[page])
+            n++;
+        assert_int_equal(n, gallery_pages(s->n_row));
+        pages += n;
+        known += s->findable;
+        assert_true(!s->findable || gallery_find(x, &s->key) == s);
+    }
+    assert_int_equal(idle, 0);
+    assert_int_equal(pages + spare, x->n_page);
+    assert_int_equal(known, x->n_known);
+    free(seen);
 }

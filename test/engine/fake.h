@@ -23,6 +23,9 @@ struct fake {
     uint32_t n_run;                             /* runs so far */
     uint32_t rows, reads;                       /* of the last run: all; those that read prompts */
     const struct kv *kv;                        /* of the engine, to see who may write where */
+    uint64_t patch_cost;                        /* ns of the tower for a patch */
+    uint32_t tower_fail_in;                     /* the tower's run that fails, counted down; 0: none */
+    uint32_t towers, tower_runs, tower_stops;   /* pictures begun; runs, those that stopped included; runs forgotten */
 };
 
 extern struct fake fake;                        /* one engine at a time: backend functions take no context */
@@ -37,6 +40,36 @@ uint64_t     fake_cost(uint32_t rows, double attended);
 
 /* A model for it, of `context` tokens. */
 struct model *fake_model(uint32_t context);
+
+/* One that sees: blocks of 2 x 2 patches, two levels. */
+enum { FAKE_PATCH_WIDTH = 2, FAKE_WIDTH = 2, FAKE_LEVELS = 2, FAKE_PAD = 60 };
+struct fake_eyes {
+    bool     axes, sees, ordered;
+    uint32_t side;                              /* patches along a side, where all have one size */
+};
+struct model *fake_seeing_model(uint32_t context, const struct fake_eyes *eyes);
+
+/* A picture for it: what it shows follows from its seed. */
+struct fake_picture {
+    uint64_t seed;
+    uint32_t rows, columns, n_asked;            /* n_asked: how often its patches were asked for */
+    bool     fails;
+};
+struct picture fake_picture(struct fake_picture *p);
+
+/* A prompt that shows pictures, for a job. */
+enum { FAKE_ITEMS = 8 };
+struct fake_prompt {
+    struct picture    picture[FAKE_ITEMS];
+    struct item       item[FAKE_ITEMS];
+    struct media_span span[FAKE_ITEMS];
+    uint32_t          n_item;
+    int32_t          *token;                    /* the caller's */
+    uint32_t          n_token;
+};
+void fake_say(struct fake_prompt *q, int32_t token);
+void fake_show(struct fake_prompt *q, struct fake_picture *p);
+struct media fake_media(const struct fake_prompt *q);
 void          fake_model_free(struct model *m);
 
 /* Opens an engine; fails the test when it cannot. */
@@ -48,6 +81,9 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
 
 /* The counts, lists and tables of the pool agree with each other and with what the running hold. */
 void fake_check_blocks(const struct engine *g);
+
+/* The same for the gallery and who holds its sights. */
+void fake_check_gallery(const struct engine *g);
 
 /* Numbers for tests: the same every time. */
 uint32_t fake_random(uint64_t *state, uint32_t n);      /* 0 .. n-1 */
@@ -63,6 +99,7 @@ struct asked {
     uint32_t        room;
     uint64_t        started_step, asked_step;           /* runs of the backend by then */
     uint64_t        queued_ns, prefill_ns, decode_ns;
+    struct reuse    reuse;
 };
 void asked_event(void *ctx, const struct event *ev);
 void asked_submit(struct engine *g, struct asked *a);   /* fills in event and ctx; fails the test when refused */

@@ -13,7 +13,8 @@
 
 enum {
     JOBS = 10000, TEXTS = 6, CONTEXT = 320, ANSWER = 60, CLIENTS = 7,
-    STILL_MAX = 60,                 /* steps for which a running job may get nothing */
+    STILL_MAX = 60,                 /* steps for which a running job may get nothing; … while the tower looks at many pictures */
+    STILL_MAX_SEEING = 600,
     WAIT_MAX = 3000,                /* steps until a job has ended, whatever happens around it */
 };
 
@@ -23,7 +24,11 @@ struct plan_of_sim {
     uint64_t memory_bytes;          /* 0: plenty */
     uint32_t block_tokens, jobs, period;                /* period: texts repeat themselves, so that guesses come true */
     bool     no_cache, failures;
+    const struct fake_eyes *eyes;   /* prompts show pictures; NULL: text alone */
+    uint64_t gallery_bytes;         /* 1: as little as can be */
 };
+
+enum { PICTURES = 9 };
 
 struct live {
     struct asked asked;
@@ -33,6 +38,7 @@ struct live {
     uint64_t     moved_step;        /* when it last got something */
     uint32_t     moved_to;
     bool         cancelled, done;
+    struct fake_prompt shows;
 };
 
 struct sim {
@@ -40,6 +46,7 @@ struct sim {
     struct engine *g;
     uint64_t       random;
     int32_t        text[TEXTS][CONTEXT];
+    struct fake_picture picture[PICTURES];
     struct live   *live;
     uint32_t       n_live;          /* live[0 .. n_live) were submitted */
     uint64_t       steps, oracle_tokens, put_back, shared, overlap;
@@ -74,18 +81,32 @@ static struct draw any_draw(struct sim *x, struct live *l)
     return d;
 }
 
-/* The beginning of one of a few texts, and something of its own behind it. */
+/* The beginning of one of a few texts, and something of its own behind it.  Among people who see, each text shows some pictures
+ * in places of its own, now and then another than usual. */
+static uint32_t write_prompt(struct sim *x, struct live *l)
+{
+    uint32_t shared = any(x, 3) ? any(x, 200) : 0, own = 1 + any(x, 40), text = any(x, TEXTS);
+    l->shows = (struct fake_prompt){.token = l->prompt};
+    for (uint32_t i = 0; i < shared + own; i++) {
+        bool shows = x->plan->eyes && l->shows.n_item < FAKE_ITEMS && x->text[text][i] % 16 == 3 && l->shows.n_token < CONTEXT - 80;
+        if (shows)
+            fake_show(&l->shows, &x->picture[any(x, 8) ? (uint32_t)x->text[text][i + 1] % PICTURES : any(x, PICTURES)]);
+        else
+            fake_say(&l->shows, i < shared || any(x, 4) == 0 ? x->text[text][i] : (int32_t)any(x, FAKE_VOCAB));
+        if (l->shows.n_token > 240)
+            break;
+    }
+    return l->shows.n_token;
+}
+
 static void submit_one(struct sim *x)
 {
     struct live *l = &x->live[x->n_live++];
-    uint32_t     shared = any(x, 3) ? any(x, 200) : 0, own = 1 + any(x, 40), text = any(x, TEXTS);
-    memcpy(l->prompt, x->text[text], shared * sizeof l->prompt[0]);
-    for (uint32_t i = 0; i < own; i++)
-        l->prompt[shared + i] = any(x, 4) ? (int32_t)any(x, FAKE_VOCAB) : x->text[text][shared + i];
+    uint32_t     n = write_prompt(x, l);
     l->stop[0] = (int32_t)any(x, FAKE_VOCAB);
     l->stop[1] = (int32_t)any(x, FAKE_VOCAB);
     l->asked = (struct asked){
-        .job = {.token = l->prompt, .n_token = shared + own, .tokens_max = any(x, 12) ? 1 + any(x, ANSWER - 1) : 0,
+        .job = {.token = l->prompt, .n_token = n, .media = fake_media(&l->shows), .fresh = x->plan->eyes && any(x, 12) == 0, .tokens_max = any(x, 12) ? 1 + any(x, ANSWER - 1) : 0,
                 .stop = l->stop, .n_stop = any(x, 2) ? any(x, 3) : 0, .draw = any_draw(x, l),
                 .client = any(x, 2) ? 0 : any(x, CLIENTS), .salt = any(x, 10) ? STR("") : STR("other"),
                 .deadline_ns = any(x, 30) ? 0 : fake.now + 1 + any(x, 2000000000)},
@@ -145,7 +166,7 @@ static void check_progress(struct sim *x)
             l->moved_to = at;
             l->moved_step = x->steps;
         }
-        assert_true(x->steps - l->moved_step < STILL_MAX);
+        assert_true(x->steps - l->moved_step < (x->plan->eyes ? STILL_MAX_SEEING : STILL_MAX));
         x->overlap += s->n_ahead;
     }
     for (uint32_t i = 0; i < x->n_live; i++) {
@@ -171,6 +192,7 @@ static void step(struct sim *x)
     assert_true(s.step_rows <= x->g->plan.token_max);
     assert_int_equal(s.blocks, x->g->kv.n_block);
     fake_check_blocks(x->g);
+    fake_check_gallery(x->g);
     check_progress(x);
     if (!more)
         assert_int_equal(s.running + s.waiting, 0);
@@ -178,14 +200,20 @@ static void step(struct sim *x)
 
 static void run_sim(const struct plan_of_sim *plan)
 {
-    struct model      *m = fake_model(CONTEXT);
+    struct model      *m = plan->eyes ? fake_seeing_model(CONTEXT, plan->eyes) : fake_model(CONTEXT);
     struct engine_opts o = {.type = plan->type, .clock = fake_clock(), .seq_max = 12, .token_max = 128,
                             .memory_bytes = plan->memory_bytes ? plan->memory_bytes : 64 << 20,
-                            .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT, .guess_seqs = 12};
+                            .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT, .guess_seqs = 12,
+                            .patches_max = 256, .gallery_bytes = plan->gallery_bytes};
     struct sim x = {.plan = plan, .random = 42};
     fake_reset();
     fake.budget_ns = 100000000;
     fake.period = plan->period;
+    fake.patch_cost = 3000000;
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        uint32_t side = plan->eyes ? plan->eyes->side : 0;
+        x.picture[i] = (struct fake_picture){.seed = 100 + i, .rows = side ? side : 2 + 2 * any(&x, 4), .columns = side ? side : 2 + 2 * any(&x, 6)};
+    }
     x.g = fake_engine(m, &o);
     enum { BATCH = 250 };
     x.live = mem_array(BATCH, sizeof *x.live);
@@ -199,7 +227,7 @@ static void run_sim(const struct plan_of_sim *plan)
         /* Waves: some batches trickle in, some come at once. */
         uint32_t often = 1 + any(&x, 6);
         while (x.n_live < BATCH) {
-            fake.check_time = x.steps > 100;
+            fake.check_time = x.steps > 100 && !(plan->eyes && plan->eyes->sees);
             if (s.waiting < 200 && any(&x, often) == 0)
                 for (uint32_t n = 1 + any(&x, 4); n && x.n_live < BATCH; n--)
                     submit_one(&x);
@@ -209,7 +237,7 @@ static void run_sim(const struct plan_of_sim *plan)
                 engine_cancel(x.g, l->asked.id);
             }
             if (plan->failures && any(&x, 50) == 0)
-                *(any(&x, 2) ? &fake.fail_in : &fake.fail_wait_in) = 1;
+                *(any(&x, 2) ? &fake.fail_in : plan->eyes ? &fake.tower_fail_in : &fake.fail_wait_in) = 1;
             step(&x);
             engine_stats(x.g, &s);
         }
@@ -226,6 +254,14 @@ static void run_sim(const struct plan_of_sim *plan)
                   " guessed %6" PRIu64 " right %7" PRIu64 " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
                   " cancelled %4" PRIu64 " failed\n", plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn,
                   s.tokens_drafted, s.tokens_accepted, s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
+    if (plan->eyes) {
+        print_message("    pictures %" PRIu64 " hits %" PRIu64 " looked at %" PRIu64 " in %" PRIu64 " slices, failed %" PRIu64 " dropped %" PRIu64
+                      " evicted %" PRIu64 "\n", s.pictures, s.picture_hits, s.encodings, s.tower_slices, s.encodings_failed, s.encodings_dropped,
+                      s.evicted_pictures);
+        assert_true(s.encodings > 50 && s.picture_hits > 50 && s.encodings_dropped > 0 && s.evicted_pictures > 20);
+        assert_true(fake.tower_runs > s.encodings);
+        assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
+    }
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
@@ -264,8 +300,22 @@ SIM(device_ahead_few_blocks, .type = &fake_device, .jobs = JOBS, .memory_bytes =
 SIM(device_ahead_failures, .type = &fake_device, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
 SIM(device_at_once, .type = &fake_draws, .jobs = JOBS / 4, .block_tokens = 1)
 
-int main(void)
+SIM(host_sees, .type = &fake_host, .jobs = JOBS / 10, .gallery_bytes = 6 << 10, .eyes = &(struct fake_eyes){.axes = true})
+SIM(host_sees_few_blocks, .type = &fake_host, .jobs = JOBS / 10, .memory_bytes = 1190000, .gallery_bytes = 1,
+    .eyes = &(struct fake_eyes){.axes = true, .ordered = true})
+SIM(host_sees_failures, .type = &fake_host, .jobs = JOBS / 10, .failures = true, .gallery_bytes = 6 << 10, .eyes = &(struct fake_eyes){.axes = true})
+SIM(host_sees_guessing, .type = &fake_host, .jobs = JOBS / 10, .period = 9, .block_tokens = 5, .gallery_bytes = 6 << 10,
+    .eyes = &(struct fake_eyes){.axes = true})
+SIM(host_sees_together, .type = &fake_host, .jobs = JOBS / 10, .block_tokens = 7, .gallery_bytes = 6 << 10,
+    .eyes = &(struct fake_eyes){.sees = true, .side = 8})
+SIM(host_sees_together_few_blocks, .type = &fake_host, .jobs = JOBS / 8, .memory_bytes = 1170000, .gallery_bytes = 1,
+    .eyes = &(struct fake_eyes){.sees = true, .side = 8})
+SIM(device_sees, .type = &fake_device, .jobs = JOBS / 10, .gallery_bytes = 6 << 10, .eyes = &(struct fake_eyes){.axes = true})
+
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(host_draws),
         cmocka_unit_test(host_draws_few_blocks),
@@ -281,6 +331,13 @@ int main(void)
         cmocka_unit_test(device_ahead_few_blocks),
         cmocka_unit_test(device_ahead_failures),
         cmocka_unit_test(device_at_once),
+        cmocka_unit_test(host_sees),
+        cmocka_unit_test(host_sees_few_blocks),
+        cmocka_unit_test(host_sees_failures),
+        cmocka_unit_test(host_sees_guessing),
+        cmocka_unit_test(host_sees_together),
+        cmocka_unit_test(host_sees_together_few_blocks),
+        cmocka_unit_test(device_sees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

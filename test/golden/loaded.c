@@ -65,7 +65,7 @@ const float *loaded_run(struct loaded *l, const int32_t *token, uint32_t n, uint
         block[i] = n_block - 1 - i;
     for (uint32_t i = 0; i < in.n_pick; i++)
         pick[i] = last_only ? n - 1 : i;
-    bool ok = l->type->run(l->plan, &in, &e);
+    bool ok = l->type->run(l->plan, &in, NULL, &e);
     if (!ok)
         printf("%s: %s\n", l->type->name, e.text);
     free(block);

@@ -269,10 +269,13 @@ struct host_time {
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
-bool mlx_run(struct plan *pl, const struct batch *in, struct err *e)
+bool mlx_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
     struct backend *b = pl->b;
-    batch_check(in, &pl->opts, prog_bundle(pl->prog), b->n_block);
+    batch_check(in, &pl->opts, pl->prog, b->n_block);
+    CHECK(done || in->run_max == 0);
+    if (done)
+        *done = true;               /* MLX only takes the work here: it is not for this thread to wait for */
     if (!b->broken.empty())
         return err_set(e, ERR_INTERNAL, "%s", b->broken.c_str());
     return guarded(b, e, [&] {

@@ -578,7 +578,14 @@ uint32_t walk_count(struct plan *pl)
     uint32_t     start[2] = {0, 1}, past = 0, pick = 0, slot = 0;
     auto         state = pl->b->state;
     std::vector<uint32_t>    block(1, 0);
-    struct batch             in = {1, 1, 1, &token, start, &past, block.data(), 1, &pick, &slot, nullptr};
+    struct batch             in = {};
+    in.n_token = in.n_seq = in.n_pick = in.block_max = 1;
+    in.token = &token;
+    in.start = start;
+    in.past = &past;
+    in.block = block.data();
+    in.pick = &pick;
+    in.slot = &slot;
     std::vector<mx::array>   todo;
     std::set<std::uintptr_t> seen;
     uint32_t                 n = 0;

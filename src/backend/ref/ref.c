@@ -4,6 +4,7 @@
 #include "backend/ref/ref.h"
 
 #include "backend/batch.h"
+#include "backend/host.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -96,7 +97,7 @@ enum { PARTS = 2 + WEIGHTS_MAX };
 /* How many floats each part of a plan's memory takes: values of tokens, of picks, and the scratch rows. */
 static uint64_t plan_floats(const struct prog *p, const struct plan_opts *o, const struct storage *s, uint64_t part[PARTS])
 {
-    uint64_t all = o->context_max;
+    uint64_t all = o->context_max > o->token_max ? o->context_max : o->token_max;
     part[0] = (uint64_t)s->token_floats * o->token_max;
     part[1] = (uint64_t)s->pick_floats * o->pick_max;
     for (unsigned k = 0; k < WEIGHTS_MAX; k++)
@@ -122,8 +123,9 @@ static bool ref_size(struct backend *b, const struct prog *p, const struct plan_
     storage_plan(p, o->keep_all, &s);
     *out = (struct cost){.scratch_bytes = plan_floats(p, o, &s, part) * sizeof(float)};
     storage_drop(&s);
-    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++)
-        add_cost(out, bundle_state_at(prog_bundle(p), (st){(uint16_t)i}), o);
+    for (size_t i = 0; i < prog_len(p); i++)
+        if (prog_at(p, i)->s.id)
+            add_cost(out, bundle_state_at(prog_bundle(p), prog_at(p, i)->s), o);
     return true;
 }
 
@@ -206,7 +208,7 @@ static bool ref_compile(struct backend *b, const struct prog *p, const struct pl
     return true;
 }
 
-static bool ref_run(struct plan *pl, const struct batch *in, struct err *e)
+static bool ref_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
     static void (*const kernels[])(const struct ref_call *) = {
 #define OP(name, what, ...) ref_##name,
@@ -214,13 +216,16 @@ static bool ref_run(struct plan *pl, const struct batch *in, struct err *e)
 #undef OP
     };
     (void)e;
-    batch_check(in, &pl->opts, prog_bundle(pl->prog), pl->backend->n_block);
+    batch_check(in, &pl->opts, pl->prog, pl->backend->n_block);
+    CHECK(done || !in->run_max);
     pl->rows[ROWS_TOKEN] = in->n_token;
     pl->rows[ROWS_PICK] = in->n_pick;
     for (size_t i = 0; i < prog_len(pl->prog); i++) {
         struct ref_call c = {.plan = pl, .instr = prog_at(pl->prog, i), .batch = in};
         kernels[c.instr->op](&c);
     }
+    if (done)
+        *done = true;
     return true;
 }
 
@@ -229,13 +234,21 @@ static struct ref_rows rows_of_value(const struct plan *pl, val v)
     const struct value *x = prog_value(pl->prog, v);
     const struct value *base = x->base.id ? prog_value(pl->prog, x->base) : x;
     float              *p = pl->room[x->rows] + (size_t)pl->storage.offset[v.id] * pl->rows[x->rows];
-    return (struct ref_rows){.p = p + x->col, .rows = pl->rows[x->rows], .width = x->width, .stride = base->width};
+    return (struct ref_rows){.p = p + x->col, .rows = pl->rows[x->rows] / x->per, .width = x->width, .stride = base->width};
 }
 
 static const float *ref_result(struct plan *pl, const char *name)
 {
     val v = prog_result(pl->prog, name);
     return v.id ? rows_of_value(pl, v).p : NULL;
+}
+
+static bool ref_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at, struct err *e)
+{
+    val v = prog_result(pl->prog, name);
+    CHECK(v.id);
+    struct ref_rows x = rows_of_value(pl, v);
+    return host_keep(x.p, x.rows, x.width, from, n, into, at, e);
 }
 
 static bool ref_tap(struct plan *pl, val v, float *out, struct err *e)
@@ -255,6 +268,11 @@ static const char *ref_kernel(const struct plan *pl, size_t i)
     (void)pl;
     (void)i;
     return "ref";
+}
+
+const struct prog *ref_prog(const struct ref_call *c)
+{
+    return c->plan->prog;
 }
 
 struct ref_rows ref_in(const struct ref_call *c, unsigned k)
@@ -350,6 +368,11 @@ const struct backend_type backend_ref = {
     .plan_free = ref_plan_free,
     .run = ref_run,
     .result = ref_result,
+    .features_new = host_features_new,
+    .features_free = host_features_free,
+    .features_write = host_features_write,
+    .features_read = host_features_read,
+    .keep = ref_keep,
     .tap = ref_tap,
     .kernel = ref_kernel,
 };

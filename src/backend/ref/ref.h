@@ -33,6 +33,7 @@ struct ref_call {
     const struct batch *batch;
 };
 
+const struct prog *ref_prog(const struct ref_call *c);
 struct ref_rows ref_in(const struct ref_call *c, unsigned k);
 struct ref_rows ref_out(const struct ref_call *c);
 struct ref_seq  ref_seq(const struct ref_call *c, uint32_t s);
@@ -40,7 +41,7 @@ bool            ref_has(const struct ref_call *c, unsigned k);      /* weight k 
 uint32_t        ref_weight_out(const struct ref_call *c, unsigned k);
 float          *ref_weight_row(const struct ref_call *c, unsigned k, uint32_t row); /* good until the next row of k */
 float          *ref_vector(const struct ref_call *c, unsigned k);                       /* the same, for [n, 1] */
-float          *ref_scores(const struct ref_call *c);               /* room for a number a token of context */
+float          *ref_scores(const struct ref_call *c);               /* room for a number a token of context, or of the run */
 
 float           ref_activate(uint8_t act, float x, float limit);
 

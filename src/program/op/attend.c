@@ -1,7 +1,7 @@
 /* attend -- causal attention over everything the sequence holds, this run's tokens included (they are appended first).
  *
  * Query head h reads key and value head h / (query heads / key heads).  A token sees itself and those before it: all of
- * them, or the last `window` (itself counted).  A score x becomes softcap tanh(x / softcap) where that is not 0.  Sinks are
+ * them, or the last `window` (itself counted).  The run may let it see further (struct batch: see).  A score x becomes softcap tanh(x / softcap) where that is not 0.  Sinks are
  * a score for each query head that takes part in the softmax and has no value. */
 #include "program/op.h"
 
@@ -19,7 +19,7 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
     const struct state *s = bundle_state_at(prog_bundle(p), i->s);
     if (s->kind != STATE_TOKEN || s->width != k + v)
         return prog_fail(p, "a state of %u numbers a token for keys and values of %u", s->width, k + v);
-    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN)
+    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN || prog_value(p, i->in[0])->per != 1)
         return prog_fail(p, "only rows of tokens can be appended");
     out->width = q;
     return true;
@@ -58,6 +58,10 @@ static const struct op_case cases[] = {
      .w[0] = {.part_out = {4}, .in = 1}, .seq = {60, 1, 17}},
     {.name = "sinks, window, softcap", .instr.attend = {.head_dim = 8, .scale = 1, .window = 5, .softcap = 3},
      .in = {48, 16, 16}, .w[0] = {.part_out = {6}, .in = 1}, .seq = {40}, .chunk = 3},
+    {.name = "sees ahead", .instr.attend = {.head_dim = 16, .scale = 0.25f}, .in = {64, 32, 32}, .seq = {60, 24, 7},
+     .ahead = 12},
+    {.name = "sees ahead, window, chunks", .instr.attend = {.head_dim = 16, .scale = 0.25f, .window = 9}, .in = {32, 16, 16},
+     .views = true, .seq = {100, 40}, .chunk = 40, .ahead = 20},
     {.name = "sharp", .instr.attend = {.head_dim = 32, .scale = 6}, .in = {64, 32, 32}, .seq = {60}},
     {.name = "long", .instr.attend = {.head_dim = 128, .scale = 0.088388348f}, .in = {256, 128, 128}, .seq = {600, 10},
      .chunk = 200},

@@ -16,7 +16,7 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
         return prog_fail(p, "a state of %u numbers for %u rows of %u", s->width, taps - 1, width);
     if (i->conv.act != ACT_SILU && i->conv.act != ACT_COUNT)
         return prog_fail(p, "activation %u", i->conv.act);
-    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN)
+    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN || prog_value(p, i->in[0])->per != 1)
         return prog_fail(p, "only rows of tokens follow each other");
     out->width = width;
     return true;

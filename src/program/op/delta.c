@@ -20,7 +20,7 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
     const struct state *s = bundle_state_at(prog_bundle(p), i->s);
     if (s->kind != STATE_SEQUENCE || s->width != (uint64_t)heads * dk * dv)
         return prog_fail(p, "a state of %u numbers for %u heads of %u by %u", s->width, heads, dk, dv);
-    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN)
+    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN || prog_value(p, i->in[0])->per != 1)
         return prog_fail(p, "only rows of tokens follow each other");
     out->width = heads * dv;
     return true;

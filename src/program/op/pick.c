@@ -4,8 +4,8 @@
 static bool shape(struct prog *p, const struct instr *i, struct value *out)
 {
     const struct value *in = prog_value(p, i->in[0]);
-    if (in->rows != ROWS_TOKEN)
-        return prog_fail(p, "its input is picked already");
+    if (in->rows != ROWS_TOKEN || in->per != 1)
+        return prog_fail(p, "its input is picked already, or has not a row a token");
     out->rows = ROWS_PICK;
     out->width = in->width;
     return true;

@@ -22,7 +22,7 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
         return prog_fail(p, "a state of %u numbers for %u heads of %u by %u", s->width, heads, dim, n);
     if (!(i->scan.step_max > i->scan.step_min))
         return prog_fail(p, "steps from %g to %g", (double)i->scan.step_min, (double)i->scan.step_max);
-    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN)
+    if (prog_value(p, i->in[0])->rows != ROWS_TOKEN || prog_value(p, i->in[0])->per != 1)
         return prog_fail(p, "only rows of tokens follow each other");
     out->width = heads * dim;
     return true;
