@@ -57,6 +57,7 @@ struct plan;
 struct step;
 typedef uint32_t (*pieces_fn)(const struct plan *pl, const struct step *s);
 typedef void (*piece_fn)(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+typedef const uint8_t *(*weights_fn)(const struct plan *pl, const struct step *s, uint32_t i);
 
 struct step {
     const struct instr *instr;
@@ -66,7 +67,8 @@ struct step {
     const struct packed *w, *bias, *more[3];    /* weights 0, 1, 2 to 4; NULL: none */
     const struct packed *product, *product_bias;    /* experts: the first one's, of this step */
     const linear_fn    *linear;     /* by format */
-    const struct step  *next;       /* of a linear: the linear after it; NULL: none */
+    weights_fn          weights;    /* where the panels of a piece begin; NULL: it has none */
+    const struct step  *next;       /* of a step with panels: the one after it; NULL: none, or which panels is not known yet */
     struct kv_layout    kv;
     const struct states *state;
     uint32_t            turns;      /* which of the plan's tables of turns */
@@ -125,7 +127,7 @@ struct plan {
     struct experts_room experts;
 
     const struct batch *in;         /* the run */
-    uint32_t           rows[2], n_span;
+    uint32_t           rows[2], n_span, n_ordered;
 };
 
 /* run.c: how steps run; compile only chooses among these. */
@@ -142,11 +144,16 @@ void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned 
 #include "program/ops.def"
 #undef OP
 
+/* The panels that a worker reads after piece i; NULL: nobody knows. */
+const uint8_t *weights_after(const struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+const uint8_t *weights_of_linear(const struct plan *pl, const struct step *s, uint32_t i);
+
 bool         plan_run(struct plan *pl, const struct batch *in);
 const float *plan_value(const struct plan *pl, const struct operand *o);    /* its first row */
 
 /* compile.c */
 struct operand plan_operand(const struct plan *pl, val v);
+bool           plan_is_fast(const struct plan *pl, const struct packed *w);   /* w multiplies int8 by codes */
 struct step   *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like);     /* appends a copy */
 bool           plan_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
 void           plan_drop(struct plan *pl);
