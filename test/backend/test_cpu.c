@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/cpu.h"
 #include "cases.h"
 #include "rig.h"
 #include "toy.h"
@@ -36,6 +36,7 @@ static bool open_isa(const char *isa, struct backend **out, const struct backend
     }
 HOLD(portable)
 HOLD(avx2)
+HOLD(avxvnni)
 HOLD(avx512)
 HOLD(neon)
 HOLD(i8mm)
@@ -45,8 +46,8 @@ static struct backend_type held(const char *isa)
     static const struct {
         const char *isa;
         bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
-    } all[] = {{"portable", open_portable}, {"avx2", open_avx2}, {"avx512", open_avx512}, {"neon", open_neon},
-               {"i8mm", open_i8mm}};
+    } all[] = {{"portable", open_portable}, {"avx2", open_avx2}, {"avxvnni", open_avxvnni}, {"avx512", open_avx512},
+               {"neon", open_neon}, {"i8mm", open_i8mm}};
     struct backend_type t = backend_cpu;
     size_t              i = 0;
     while (strcmp(all[i].isa, isa) != 0)
@@ -129,6 +130,38 @@ static void two_arm_sets_are_one_arithmetic(void **state)
     }
 }
 
+#if defined(__x86_64__)
+extern const struct kernels kernels_avxvnni_evex;
+
+static bool open_evex(struct backend **out, const struct backend_opts *o, struct err *e)
+{
+    if (!open_isa("avx2", out, o, e))
+        return false;
+    (*out)->kernels = &kernels_avxvnni_evex;
+    return true;
+}
+
+/* Its source with the other encoding stands in for it where the machine has that one only.  avx2 computes the same whole numbers
+ * with more instructions: not a bit may differ. */
+static void avxvnni_computes_what_avx2_does(void **state)
+{
+    (void)state;
+    struct backend_type vnni = backend_cpu, avx2 = held("avx2");
+    vnni.open = kernels_find("avxvnni") ? open_avxvnni : open_evex;
+    if (!wanted("avxvnni") || (!kernels_find("avxvnni") && !kernels_find("avx512")))
+        skip();
+    assert_int_equal(run_cases(&vnni, PRECISION_FAST, 0), 0);
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        float *first = NULL;
+        if (!panel_layout((enum format)f) || !kernels_find("avx2")->fast[f])
+            continue;
+        assert_true(same_as(&first, &vnni, PRECISION_FAST, (enum format)f, WEAVE_WAYS));
+        assert_true(same_as(&first, &avx2, PRECISION_FAST, (enum format)f, 2));
+        free(first);
+    }
+}
+#endif
+
 static void an_unknown_set_is_refused(void **state)
 {
     (void)state;
@@ -147,6 +180,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_set_computes_what_ref_does),
         cmocka_unit_test(rows_depend_on_their_sequence_alone_on_every_set),
         cmocka_unit_test(two_arm_sets_are_one_arithmetic),
+#if defined(__x86_64__)
+        cmocka_unit_test(avxvnni_computes_what_avx2_does),
+#endif
         cmocka_unit_test(an_unknown_set_is_refused),
     };
     only = argc > 1 ? argv[1] : NULL;

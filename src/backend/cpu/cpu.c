@@ -182,7 +182,7 @@ static const char *cpu_kernel(const struct plan *pl, size_t i)
 
 const struct backend_type backend_cpu = {
     .name = "cpu",
-    .about = "the processor: AVX-512 VNNI, AVX2, NEON or portable C, chosen at run time; weights repacked once",
+    .about = "the processor: AVX-512 VNNI, AVX-VNNI, AVX2, NEON or portable C, chosen at run time; weights repacked once",
     .open = cpu_open,
     .close = cpu_close,
     .size = cpu_size,

@@ -144,7 +144,7 @@ struct kernels {
     bool pairs;                         /* knows KV_PAIRS, where kernels_pairs() */
 };
 
-extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kernels_neon, kernels_i8mm;
+extern const struct kernels kernels_portable, kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_neon, kernels_i8mm;
 
 /* The best this machine has, or the one of that name.  NULL: not here. */
 const struct kernels *kernels_find(const char *isa);
