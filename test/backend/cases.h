@@ -8,4 +8,8 @@
  * The bound is that of bounds.def, or `least` where that is larger.  Returns how many are over it. */
 unsigned run_cases(const struct backend_type *t, enum precision precision, double least);
 
+/* Attention's, with keys and values in int8: as run_cases() against ref with the same, and within bounds.def's error of the
+ * option against ref without it. */
+unsigned run_int8_cases(const struct backend_type *t, enum precision precision);
+
 #endif

@@ -105,9 +105,7 @@ static void add_linear(struct plan *pl, struct step *s, char name[40])
 
 static void add_attend(struct plan *pl, struct step *s)
 {
-    s->kv = (struct kv_layout){.n_slot = pl->opts.block_tokens, .dim = s->instr->attend.head_dim};
-    if (pl->backend->precision == PRECISION_FAST)
-        s->kv.kind = kernels_pairs(pl->backend->kernels) && s->kv.dim % 2 == 0 && s->kv.n_slot % 2 == 0 ? KV_PAIRS : KV_F16;
+    s->kv = kv_layout_of(pl->backend, pl->opts.block_tokens, s->instr->attend.head_dim);
     s->state = &pl->backend->state[s->instr->s.id - 1];
     plan_step(pl, pieces_of_rows, run_append, s);
     plan_step(pl, pieces_of_attend, run_attend, s);

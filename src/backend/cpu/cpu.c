@@ -32,6 +32,7 @@ static bool cpu_open(struct backend **out, const struct backend_opts *o, struct 
     struct backend *b = mem_new(sizeof *b);
     b->kernels = k;
     b->precision = o->precision;
+    b->kv_format = o->kv_format;
     b->pack = o->pack;
     if (!team_open(&b->team, o->n_thread ? o->n_thread : cpu_count(), e)) {
         cpu_close(b);
@@ -47,7 +48,7 @@ static bool cpu_size(struct backend *b, const struct prog *p, const struct plan_
     *out = (struct cost){.scratch_bytes = plan_scratch_bytes(b, p, o)};
     for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++) {
         const struct state *s = bundle_state_at(prog_bundle(p), (st){(uint16_t)i});
-        *(s->kind == STATE_SEQUENCE ? &out->slot_bytes : &out->block_bytes) += state_bytes(s, o->block_tokens, b->precision);
+        *(s->kind == STATE_SEQUENCE ? &out->slot_bytes : &out->block_bytes) += state_bytes(b, s, o->block_tokens);
     }
     return true;
 }
@@ -104,7 +105,7 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
     for (size_t i = 0; i < n_state; i++) {
         struct states *s = &state[i];
         const struct state *kind = bundle_state_at(m, (st){(uint16_t)(i + 1)});
-        s->block_bytes = state_bytes(kind, o->block_tokens, b->precision);
+        s->block_bytes = state_bytes(b, kind, o->block_tokens);
         s->slots = kind->kind == STATE_SEQUENCE;
         s->n = kind->kind == STATE_SEQUENCE ? o->seq_max : n;
         if (!__builtin_mul_overflow(s->block_bytes, (size_t)s->n, &s->bytes) && (s->p = mem_try(s->bytes)) != NULL)

@@ -20,6 +20,7 @@ struct states {
 struct backend {
     const struct kernels *kernels;
     enum precision   precision;
+    enum kv_format   kv_format;
     struct team     *team;
     struct packed   *weight;        /* [n_weight], by wt id - 1 */
     bool            *here;
@@ -32,17 +33,21 @@ struct backend {
     struct touch    *touch;
 };
 
-/* Bytes of one block of a state of `width` numbers a token, half of them keys: independent of how heads cut it. */
-static inline size_t state_block_bytes(uint32_t width, uint32_t block_tokens, enum precision precision)
+/* How a block of a state lies that is made of heads of dim numbers. */
+static inline struct kv_layout kv_layout_of(const struct backend *b, uint32_t block_tokens, uint32_t dim)
 {
-    size_t each = precision == PRECISION_FAST ? 2 : 4;
-    return ((size_t)round16(block_tokens) + block_tokens) * (width / 2) * each;
+    bool         fast = b->precision == PRECISION_FAST, int8 = b->kv_format == KV_FORMAT_INT8;
+    bool         pairs = fast && kernels_pairs(b->kernels) && dim % 2 == 0 && block_tokens % 2 == 0;
+    enum kv_kind kind = int8 ? (pairs ? KV_INT8_PAIRS : KV_INT8) : pairs ? KV_PAIRS : fast ? KV_F16 : KV_F32;
+    return (struct kv_layout){.n_slot = block_tokens, .dim = dim, .kind = kind};
 }
 
 /* Bytes of one block, or of one slot. */
-static inline size_t state_bytes(const struct state *s, uint32_t block_tokens, enum precision precision)
+static inline size_t state_bytes(const struct backend *b, const struct state *s, uint32_t block_tokens)
 {
-    return s->kind == STATE_SEQUENCE ? s->width * sizeof(float) : state_block_bytes(s->width, block_tokens, precision);
+    uint32_t         dim = s->head_dim ? s->head_dim : s->width / 2;
+    struct kv_layout kv = kv_layout_of(b, block_tokens, dim);
+    return s->kind == STATE_SEQUENCE ? s->width * sizeof(float) : s->width / 2 / dim * kv_head_bytes(&kv);
 }
 
 /* A value as a step reads or writes it: rows of floats, or of int8 groups in the same place and at the same distance. */
