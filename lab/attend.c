@@ -1,7 +1,7 @@
 /* attend.c -- what attention takes for a step of decoding: SEQS sequences, three query heads to a key head, blocks of 64 tokens.
  *
  *   build:  as lab/linear.c
- *   run:    attend [isa] [context] [dim] [pairs]
+ *   run:    attend [isa] [context] [dim] [f16 | pairs | int8 | int8_pairs]
  *
  * "cache": one layer again and again; "memory": thirty layers in turn, as a model has. */
 #include "backend/cpu/kernels.h"
@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { SEQS = 16, HEADS = 3, SHARE = 3, LAYERS = 30, SLOTS = 64, MOST = 4096 };
@@ -20,12 +21,21 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static enum kv_kind kind_of(const char *name)
+{
+    if (strcmp(name, "int8") == 0)
+        return KV_INT8;
+    if (strcmp(name, "int8_pairs") == 0)
+        return KV_INT8_PAIRS;
+    return strcmp(name, "pairs") == 0 ? KV_PAIRS : KV_F16;
+}
+
 int main(int argc, char **argv)
 {
     const struct kernels *k = kernels_find(argc > 1 ? argv[1] : NULL);
     uint32_t              context = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 128;
     uint32_t              dim = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 64;
-    struct kv_layout      l = {.n_slot = SLOTS, .dim = dim, .kind = argc > 4 ? KV_PAIRS : KV_F16};
+    struct kv_layout      l = {.n_slot = SLOTS, .dim = dim, .kind = kind_of(argc > 4 ? argv[4] : "f16")};
     uint32_t              n_block = SEQS * (context / SLOTS);
     size_t                head = kv_head_bytes(&l), block = head * HEADS, layer = block * n_block;
     uint8_t              *state = mem_try(layer * LAYERS);

@@ -134,7 +134,7 @@ void load_close(struct loaded *l)
 bool load_engine_opts(const struct options *o, struct engine_opts *out, struct err *e)
 {
     const char *name = o->given.backend ? o->backend.v : backend_at(0)->name;
-    const char *how = o->given.precision ? o->precision.v : "fast";
+    const char *how = o->given.precision ? o->precision.v : "fast", *kv = o->given.kv_format ? o->kv_format.v : "f16";
     *out = (struct engine_opts){
         .context_max = (uint32_t)o->ctx.v,
         .seq_max = (uint32_t)o->parallel.v,
@@ -148,6 +148,9 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
         return false;
     if (strcmp(how, "fast") != 0 && strcmp(how, "exact") != 0)
         return err_param(e, "precision", "--precision is fast or exact, not \"%s\"", how);
+    if (strcmp(kv, "f16") != 0 && strcmp(kv, "int8") != 0)
+        return err_param(e, "kv-format", "--kv-format is f16 or int8, not \"%s\"", kv);
+    out->backend.kv_format = strcmp(kv, "int8") == 0 ? KV_FORMAT_INT8 : KV_FORMAT_F16;
     out->backend.precision = strcmp(how, "exact") == 0 ? PRECISION_EXACT : PRECISION_FAST;
     return true;
 }

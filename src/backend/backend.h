@@ -26,6 +26,10 @@ struct features;
  * quantised weights, f16 KV. */
 enum precision { PRECISION_FAST, PRECISION_EXACT };
 
+/* How keys and values are kept.  F16: as the precision has it.  INT8, in either precision: whole numbers up to 127, times a
+ * scale of the token's head, the largest of its numbers over 127; a token's are made from its own numbers alone. */
+enum kv_format { KV_FORMAT_F16, KV_FORMAT_INT8 };
+
 /* A file to keep repacked weights in, so that the next start need not repack them. */
 struct pack_opts {
     const char   *path;             /* NULL: none is wanted; borrowed until close */
@@ -37,6 +41,7 @@ struct backend_opts {
     int      device;
     unsigned n_thread;              /* host threads for the work; 0: as many as there are cores */
     enum precision precision;
+    enum kv_format kv_format;
     const char *isa;                /* of the cpu backend's kernels; NULL: the best this machine has */
     struct pack_opts pack;
 };

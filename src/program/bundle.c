@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "program/op.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,6 +239,14 @@ void bundle_use(struct bundle *b, wt w, enum op op)
             x->use = op;
         x->uses |= 1u << op;
     }
+}
+
+bool bundle_heads(struct bundle *b, st s, uint32_t head_dim)
+{
+    CHECK(s.id > 0 && s.id <= b->n_state);
+    struct state *x = b->state[s.id - 1];
+    x->head_dim = x->head_dim ? x->head_dim : head_dim;
+    return x->head_dim == head_dim;
 }
 
 size_t bundle_n_states(const struct bundle *b)

@@ -41,6 +41,9 @@ struct op_type {
 
 const struct op_type *op_type(enum op op);
 
+/* For a shape rule: state s holds heads of so many numbers.  False: of another size, as an op before said. */
+bool bundle_heads(struct bundle *b, st s, uint32_t head_dim);
+
 #ifdef __cplusplus
 }
 #endif

@@ -111,6 +111,7 @@ struct weight {
 struct state {
     enum state_kind kind;
     uint32_t        width;          /* numbers a token, or in all */
+    uint32_t        head_dim;       /* filled in: of the ops that attend to it; 0: none does */
     int             layer;
 };
 

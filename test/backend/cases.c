@@ -279,23 +279,30 @@ static bool format_fits(const struct op_case *c, enum format f)
     return in % block == 0;
 }
 
-static double case_error(const struct backend_type *t, enum precision precision, enum op op, const struct op_case *c,
-                         enum format format)
+/* What is compared: the backend's keys and values in one format, ref's in another. */
+struct compared {
+    const struct backend_type *t;
+    enum precision             precision;
+    enum kv_format             kv, ref_kv;
+};
+
+static double case_error(const struct compared *x, enum op op, const struct op_case *c, enum format format)
 {
     struct prog *p = case_prog(op, c);
     if (!p)
         return INFINITY;
     struct feed     f = feed_of(p, op, c);
     struct rig_opts o = {.type = &backend_ref, .precision = PRECISION_EXACT, .n_thread = 1, .format = format,
-                         .seed = 42,
+                         .seed = 42, .kv_format = x->ref_kv,
                          .n_block = f.n_block};
     o.plan = (struct plan_opts){.token_max = f.n_token, .seq_max = OP_CASE_SEQS, .pick_max = f.n_token,
                                 .block_tokens = BLOCK_TOKENS, .context_max = f.most};
     size_t n_ref, n;
     double worst = 0;
     float *should = case_rows(p, &f, &o, &n_ref);
-    o.type = t;
-    o.precision = precision;
+    o.type = x->t;
+    o.precision = x->precision;
+    o.kv_format = x->kv;
     for (unsigned threads = 1; threads <= 3 && worst < INFINITY; threads += 2) {
         o.n_thread = threads;
         float *is = case_rows(p, &f, &o, &n);
@@ -326,12 +333,13 @@ static double bound_of(enum op op, enum format format, enum precision precision)
 /* All cases of an op whose matrix can have the format. */
 static unsigned run_op(const struct backend_type *t, enum precision precision, double least, enum op op, enum format format)
 {
+    const struct compared x = {.t = t, .precision = precision};
     double   worst = 0, bound = fmax(least, bound_of(op, format, precision));
     unsigned n = 0, over = 0;
     for (const struct op_case *c = op_type(op)->cases; c->name; c++) {
         if (!format_fits(c, format))
             continue;
-        double error = case_error(t, precision, op, c, format);
+        double error = case_error(&x, op, c, format);
         n++;
         worst = error > worst ? error : worst;
         if (error > bound) {
@@ -360,5 +368,27 @@ unsigned run_cases(const struct backend_type *t, enum precision precision, doubl
     unsigned over = 0;
     for (int op = 0; op < OP_COUNT; op++)
         over += run_cases_of(t, precision, least, (enum op)op);
+    return over;
+}
+
+unsigned run_int8_cases(const struct backend_type *t, enum precision precision)
+{
+    static const double costs =
+#define BOUND_KV(format, error) error
+#include "program/bounds.def"
+        ;
+    const struct compared same = {t, precision, KV_FORMAT_INT8, KV_FORMAT_INT8};
+    const struct compared apart = {t, precision, KV_FORMAT_INT8, KV_FORMAT_F16};
+    double                bound = bound_of(OP_attend, FORMAT_F32, precision), worst[2] = {0};
+    unsigned              over = 0;
+    for (const struct op_case *c = op_type(OP_attend)->cases; c->name; c++) {
+        double error = case_error(&same, OP_attend, c, FORMAT_F32), cost = case_error(&apart, OP_attend, c, FORMAT_F32);
+        worst[0] = fmax(worst[0], error);
+        worst[1] = fmax(worst[1], cost);
+        over += error > bound || cost > costs;
+        printf("  int8, %-24s error %.2e of ref with int8, %.2e of ref without\n", c->name, error, cost);
+    }
+    printf("%-4s %-5s attend  int8, worst %.2e, bound %.0e; against none %.2e, bound %.0e\n", t->name,
+           precision == PRECISION_EXACT ? "exact" : "fast", worst[0], bound, worst[1], costs);
     return over;
 }

@@ -171,7 +171,7 @@ static struct parts make_parts(struct rig *r, const struct weight *w, const stru
 bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o)
 {
     const struct bundle *b = prog_bundle(p);
-    struct backend_opts  opts = {.n_thread = o->n_thread, .precision = o->precision, .pack = o->pack};
+    struct backend_opts  opts = {.n_thread = o->n_thread, .precision = o->precision, .kv_format = o->kv_format, .pack = o->pack};
     size_t               n = bundle_n_weights(b);
     struct parts        *parts = mem_array(n, sizeof *parts);
     struct err           e = {0};

@@ -7,6 +7,7 @@
 struct rig_opts {
     const struct backend_type *type;
     enum precision   precision;
+    enum kv_format   kv_format;
     unsigned         n_thread;
     enum format      format;        /* of matrices; of vectors too when its blocks are single numbers */
     uint64_t         seed;          /* equal seeds: equal weights */

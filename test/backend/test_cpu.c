@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/cpu.h"
 #include "cases.h"
 #include "rig.h"
 #include "toy.h"
@@ -36,6 +36,7 @@ static bool open_isa(const char *isa, struct backend **out, const struct backend
     }
 HOLD(portable)
 HOLD(avx2)
+HOLD(avxvnni)
 HOLD(avx512)
 HOLD(neon)
 HOLD(i8mm)
@@ -45,8 +46,8 @@ static struct backend_type held(const char *isa)
     static const struct {
         const char *isa;
         bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
-    } all[] = {{"portable", open_portable}, {"avx2", open_avx2}, {"avx512", open_avx512}, {"neon", open_neon},
-               {"i8mm", open_i8mm}};
+    } all[] = {{"portable", open_portable}, {"avx2", open_avx2}, {"avxvnni", open_avxvnni}, {"avx512", open_avx512},
+               {"neon", open_neon}, {"i8mm", open_i8mm}};
     struct backend_type t = backend_cpu;
     size_t              i = 0;
     while (strcmp(all[i].isa, isa) != 0)
@@ -71,22 +72,23 @@ static void every_set_computes_what_ref_does(void **state)
         struct backend_type t = held(kernels_at(i)->isa);
         for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT && wanted(kernels_at(i)->isa); p++) {
             printf("---- %s, %s\n", kernels_at(i)->isa, p == PRECISION_FAST ? "fast" : "exact");
-            wrong += run_set(&t, kernels_at(i)->isa, p);
+            wrong += run_set(&t, kernels_at(i)->isa, p) + run_int8_cases(&t, p);
         }
     }
     assert_int_equal(wrong, 0);
 }
 
 /* Whether the same logits come out in the first n_way ways and with 3 threads: *first, which is set when it is NULL. */
-static bool same_as(float **first, const struct backend_type *t, enum precision precision, enum format format, size_t n_way)
+static bool same_with(enum kv_format kv, float **first, const struct backend_type *t, enum precision precision, enum format format,
+                      size_t n_way)
 {
     struct prog      *p = toy_prog();
     struct weave_seqs q = weave_seqs(TOY_VOCAB, 40, 4);
     bool              ok = true;
     for (unsigned n_thread = 1; n_thread <= 3 && ok; n_thread += 2) {
         struct rig      r;
-        struct rig_opts o = {.type = t, .precision = precision, .n_thread = n_thread, .format = format, .seed = 7,
-                             .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
+        struct rig_opts o = {.type = t, .precision = precision, .kv_format = kv, .n_thread = n_thread, .format = format,
+                             .seed = 7, .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
         ok = rig_open(&r, p, &o);
         if (ok) {
             ok = weave_same(t, r.plan, &q, n_thread == 1 ? n_way : 1, first);
@@ -95,6 +97,11 @@ static bool same_as(float **first, const struct backend_type *t, enum precision 
     }
     bundle_free(prog_bundle(p));
     return ok;
+}
+
+static bool same_as(float **first, const struct backend_type *t, enum precision precision, enum format format, size_t n_way)
+{
+    return same_with(KV_FORMAT_F16, first, t, precision, format, n_way);
 }
 
 static bool same_everywhere(const struct backend_type *t, enum precision precision, enum format format)
@@ -120,6 +127,38 @@ static void rows_depend_on_their_sequence_alone_on_every_set(void **state)
     }
 }
 
+/* The same with keys and values in int8, on every set, the best too. */
+static void so_they_do_with_keys_in_int8(void **state)
+{
+    (void)state;
+    for (size_t i = 0; kernels_at(i); i++) {
+        struct backend_type t = held(kernels_at(i)->isa);
+        for (enum precision p = PRECISION_FAST; p <= PRECISION_EXACT && wanted(kernels_at(i)->isa); p++) {
+            float *first = NULL;
+            assert_true(same_with(KV_FORMAT_INT8, &first, &t, p, FORMAT_Q4_0, WEAVE_WAYS));
+            free(first);
+        }
+    }
+}
+
+static void int8_halves_blocks(void **state)
+{
+    (void)state;
+    struct prog     *p = toy_prog();
+    struct plan_opts o = {.token_max = 1, .seq_max = 1, .pick_max = 1, .block_tokens = 64, .context_max = 64};
+    struct cost      cost[2];
+    for (int kv = KV_FORMAT_F16; kv <= KV_FORMAT_INT8; kv++) {
+        struct backend *b;
+        struct err      e;
+        assert_true(backend_cpu.open(&b, &(struct backend_opts){.n_thread = 1, .kv_format = (enum kv_format)kv}, &e));
+        assert_true(backend_cpu.size(b, p, &o, &cost[kv], &e));
+        backend_cpu.close(b);
+    }
+    assert_int_equal(cost[KV_FORMAT_F16].block_bytes, 2 * 256 * 64 * 2);                /* two layers' keys and values */
+    assert_int_equal(cost[KV_FORMAT_INT8].block_bytes, 2 * (256 * 64 + 2 * 2 * 64 * 4));   /* and scales, of two heads each */
+    bundle_free(prog_bundle(p));
+}
+
 /* Products of two rows at once are whole numbers like those of one: not a bit may differ. */
 static void two_arm_sets_are_one_arithmetic(void **state)
 {
@@ -136,6 +175,39 @@ static void two_arm_sets_are_one_arithmetic(void **state)
         free(first);
     }
 }
+
+#if defined(__x86_64__)
+extern const struct kernels kernels_avxvnni_evex;
+
+static bool open_evex(struct backend **out, const struct backend_opts *o, struct err *e)
+{
+    if (!open_isa("avx2", out, o, e))
+        return false;
+    (*out)->kernels = &kernels_avxvnni_evex;
+    return true;
+}
+
+/* Its source with the other encoding stands in for it where the machine has that one only.  avx2 computes the same whole numbers
+ * with more instructions: not a bit may differ. */
+static void avxvnni_computes_what_avx2_does(void **state)
+{
+    (void)state;
+    struct backend_type vnni = backend_cpu, avx2 = held("avx2");
+    vnni.open = kernels_find("avxvnni") ? open_avxvnni : open_evex;
+    if (!wanted("avxvnni") || (!kernels_find("avxvnni") && !kernels_find("avx512")))
+        skip();
+    assert_int_equal(run_cases(&vnni, PRECISION_FAST, 0), 0);
+    assert_int_equal(run_int8_cases(&vnni, PRECISION_FAST), 0);
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        float *first = NULL;
+        if (!panel_layout((enum format)f) || !kernels_find("avx2")->fast[f])
+            continue;
+        assert_true(same_as(&first, &vnni, PRECISION_FAST, (enum format)f, WEAVE_WAYS));
+        assert_true(same_as(&first, &avx2, PRECISION_FAST, (enum format)f, 2));
+        free(first);
+    }
+}
+#endif
 
 static void an_unknown_set_is_refused(void **state)
 {
@@ -154,7 +226,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_set_computes_what_ref_does),
         cmocka_unit_test(rows_depend_on_their_sequence_alone_on_every_set),
+        cmocka_unit_test(so_they_do_with_keys_in_int8),
+        cmocka_unit_test(int8_halves_blocks),
         cmocka_unit_test(two_arm_sets_are_one_arithmetic),
+#if defined(__x86_64__)
+        cmocka_unit_test(avxvnni_computes_what_avx2_does),
+#endif
         cmocka_unit_test(an_unknown_set_is_refused),
     };
     only = argc > 1 ? argv[1] : NULL;

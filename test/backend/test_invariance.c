@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static bool same_everywhere(const struct backend_type *t, enum precision precision, enum format format)
+static bool same_everywhere(const struct backend_type *t, enum precision precision, enum kv_format kv, enum format format)
 {
     struct prog      *p = toy_prog();
     struct weave_seqs q = weave_seqs(TOY_VOCAB, 19, 4);
@@ -18,15 +18,15 @@ static bool same_everywhere(const struct backend_type *t, enum precision precisi
     bool              ok = true;
     for (unsigned n_thread = 1; n_thread <= 3 && ok; n_thread++) {
         struct rig      r;
-        struct rig_opts o = {.type = t, .precision = precision, .n_thread = n_thread, .format = format, .seed = 7,
+        struct rig_opts o = {.type = t, .precision = precision, .kv_format = kv, .n_thread = n_thread, .format = format, .seed = 7,
                              .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
         ok = rig_open(&r, p, &o);
         if (!ok)
             break;
         ok = weave_same(t, r.plan, &q, n_thread == 1 ? WEAVE_WAYS : 1, &first);
         if (!ok)
-            printf("%s, %s, %s, %u threads\n", t->name, precision == PRECISION_EXACT ? "exact" : "fast",
-                   format_info(format)->name, n_thread);
+            printf("%s, %s%s, %s, %u threads\n", t->name, precision == PRECISION_EXACT ? "exact" : "fast",
+                   kv == KV_FORMAT_INT8 ? ", int8" : "", format_info(format)->name, n_thread);
         rig_close(&r);
     }
     free(first);
@@ -41,17 +41,20 @@ static void rows_depend_on_their_sequence_alone(void **state)
     for (size_t i = 0; backend_at(i); i++)
         for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
             for (int f = 0; f < FORMAT_COUNT && !(precision && strcmp(backend_at(i)->name, "ref") == 0); f++)   /* it has one */
-                wrong += !same_everywhere(backend_at(i), (enum precision)precision, (enum format)f);
+                wrong += !same_everywhere(backend_at(i), (enum precision)precision, KV_FORMAT_F16, (enum format)f);
+    for (size_t i = 0; backend_at(i); i++)
+        for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
+            wrong += !same_everywhere(backend_at(i), (enum precision)precision, KV_FORMAT_INT8, FORMAT_Q4_0);
     assert_int_equal(wrong, 0);
 }
 
 /* A sequence goes on behind a copy of its partly filled block while another fills the original. */
-static bool copy_serves(const struct backend_type *t, enum precision precision)
+static bool copy_serves(const struct backend_type *t, enum precision precision, enum kv_format kv)
 {
     struct prog      *p = toy_prog();
     struct weave_seqs q = weave_seqs(TOY_VOCAB, 19, 4);
     struct rig        r;
-    struct rig_opts   o = {.type = t, .precision = precision, .n_thread = 2, .format = FORMAT_Q4_0, .seed = 7,
+    struct rig_opts   o = {.type = t, .precision = precision, .kv_format = kv, .n_thread = 2, .format = FORMAT_Q4_0, .seed = 7,
                            .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
     if (!rig_open(&r, p, &o))
         return false;
@@ -77,7 +80,8 @@ static void a_copied_block_is_as_good(void **state)
     (void)state;
     for (size_t i = 0; backend_at(i); i++)
         for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
-            assert_true(copy_serves(backend_at(i), (enum precision)precision));
+            for (int kv = KV_FORMAT_F16; kv <= KV_FORMAT_INT8; kv++)
+                assert_true(copy_serves(backend_at(i), (enum precision)precision, (enum kv_format)kv));
 }
 
 /* Sequences that begin with one, two or three blocks of the first one's tokens, and go on by themselves. */
@@ -97,13 +101,13 @@ static struct weave_seqs branches(uint32_t shared[WEAVE_SEQS])
 }
 
 /* They read the first one's blocks instead of computing their own, all in one batch. */
-static bool sharing_serves(const struct backend_type *t, enum precision precision, int chunk)
+static bool sharing_serves(const struct backend_type *t, enum precision precision, enum kv_format kv, int chunk)
 {
     struct prog      *p = toy_prog();
     uint32_t          shared[WEAVE_SEQS], seq[WEAVE_SEQS], n[WEAVE_SEQS], left = 1;
     struct weave_seqs q = branches(shared);
     struct rig        r;
-    struct rig_opts   o = {.type = t, .precision = precision, .n_thread = 2, .format = FORMAT_Q4_0, .seed = 7,
+    struct rig_opts   o = {.type = t, .precision = precision, .kv_format = kv, .n_thread = 2, .format = FORMAT_Q4_0, .seed = 7,
                            .plan = weave_plan(&q), .n_block = WEAVE_BLOCKS};
     if (!rig_open(&r, p, &o))
         return false;
@@ -141,7 +145,8 @@ static void shared_blocks_serve_as_own_ones(void **state)
     for (size_t i = 0; backend_at(i); i++)
         for (int precision = PRECISION_FAST; precision <= PRECISION_EXACT; precision++)
             for (int chunk = 1; chunk <= 7; chunk += 3)
-                assert_true(sharing_serves(backend_at(i), (enum precision)precision, chunk));
+                for (int kv = KV_FORMAT_F16; kv <= KV_FORMAT_INT8; kv++)
+                    assert_true(sharing_serves(backend_at(i), (enum precision)precision, (enum kv_format)kv, chunk));
 }
 
 int main(void)

@@ -304,6 +304,8 @@ static void what_cannot_be_is_refused(void **state)
     const struct backend_type *t;
     assert_false(mlx->open(&b, &o, &e));
     assert_non_null(strstr(e.text, "abacus"));
+    assert_false(mlx->open(&b, &(struct backend_opts){.kv_format = KV_FORMAT_INT8}, &e));
+    assert_non_null(strstr(e.text, "int8"));
     struct prog     *p = toy_prog();
     struct plan_opts po = {.token_max = 4, .seq_max = 1, .pick_max = 1, .block_tokens = 16, .context_max = 64};
     assert_true(mlx->open(&b, &(struct backend_opts){0}, &e));

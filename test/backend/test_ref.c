@@ -279,6 +279,7 @@ static void cases_run(void **state)
 {
     (void)state;
     assert_int_equal(run_cases(&backend_ref, PRECISION_EXACT, 0), 0);
+    assert_int_equal(run_int8_cases(&backend_ref, PRECISION_EXACT), 0);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
-/* What --precision fast changes: SmolLM2's greedy answers to six prompts against those of exact, 64 tokens each.
+/* What --precision fast changes, and --kv-format int8 beside it: SmolLM2's greedy answers to six prompts against those of exact,
+ * 64 tokens each.
  *
  * They must be equal, or first differ where exact's two best logits lie closer than what int8 activations may move them:
  * over these answers the differences of likely logits move by 0.12 (root mean square; 0.56 at most), from all matrices
@@ -66,10 +67,10 @@ static bool encode(const struct loaded *l, const char *question, struct ids *out
     return ok;
 }
 
-static bool answers(const char *path, enum precision precision, struct answer out[PROMPTS])
+static bool answers(const char *path, enum precision precision, enum kv_format kv, struct answer out[PROMPTS])
 {
     struct loaded       l;
-    struct backend_opts opts = {.precision = precision};
+    struct backend_opts opts = {.precision = precision, .kv_format = kv};
     struct plan_opts    plan = {.token_max = CONTEXT, .seq_max = 1, .pick_max = 1, .block_tokens = BLOCK_TOKENS,
                                 .context_max = CONTEXT};
     if (!loaded_open(&l, path, backend_find("cpu"), &opts, &plan, CONTEXT / BLOCK_TOKENS))
@@ -84,27 +85,34 @@ static bool answers(const char *path, enum precision precision, struct answer ou
     return ok;
 }
 
+/* How many answers differ from exact's where they should not. */
+static unsigned compare(const char *what, const struct answer exact[PROMPTS], const struct answer fast[PROMPTS], float near)
+{
+    unsigned failed = 0;
+    for (int i = 0; i < PROMPTS; i++) {
+        int at = 0;
+        while (at < ANSWER && fast[i].id[at] == exact[i].id[at])
+            at++;
+        bool fits = at == ANSWER || exact[i].gap[at] <= near;
+        if (at == ANSWER)
+            printf("%s: %-45s all %d tokens equal\n", what, questions[i], ANSWER);
+        else
+            printf("%s: %-45s first differs at token %d, where exact's two best lie %.4f apart: %s\n", what, questions[i], at,
+                   (double)exact[i].gap[at], fits ? "ok" : "FAILED");
+        failed += !fits;
+    }
+    return failed;
+}
+
 int main(void)
 {
-    static struct answer exact[PROMPTS], fast[PROMPTS];
-    unsigned             failed = 0;
+    static struct answer exact[PROMPTS], fast[PROMPTS], int8[PROMPTS];
     const char          *path = getenv("HEARTH_TEST_SMOLLM2");
     if (!path) {
         printf("HEARTH_TEST_SMOLLM2 is not set: HEARTH_TEST_SMOLLM2=$(scripts/fetch-model) gives it the model\n");
         return 1;
     }
-    bool ok = answers(path, PRECISION_EXACT, exact) && answers(path, PRECISION_FAST, fast);
-    for (int i = 0; i < PROMPTS && ok; i++) {
-        int at = 0;
-        while (at < ANSWER && fast[i].id[at] == exact[i].id[at])
-            at++;
-        bool fits = at == ANSWER || exact[i].gap[at] <= NEAR;
-        if (at == ANSWER)
-            printf("%-45s all %d tokens equal\n", questions[i], ANSWER);
-        else
-            printf("%-45s first differs at token %d, where exact's two best lie %.4f apart: %s\n", questions[i], at,
-                   (double)exact[i].gap[at], fits ? "ok" : "FAILED");
-        failed += !fits;
-    }
-    return !ok || failed;
+    bool ok = answers(path, PRECISION_EXACT, KV_FORMAT_F16, exact) && answers(path, PRECISION_FAST, KV_FORMAT_F16, fast)
+              && answers(path, PRECISION_FAST, KV_FORMAT_INT8, int8);
+    return !ok || compare("fast", exact, fast, NEAR) + compare("fast, int8", exact, int8, NEAR) > 0;
 }

@@ -4,7 +4,10 @@
  * kept up from tile to tile (Milakov and Gimelshein 2018), tiles at absolute positions in rising order.  Every query row
  * has its own maximum, sum and output, and what goes on beside it changes none of them: rows of one sequence that see a
  * different number of a block's slots go together, as weights of zero add nothing, and rows of other sequences where they
- * see the same slots of the same block, so that a prefix that many have in common is read once for all. */
+ * see the same slots of the same block, so that a prefix that many have in common is read once for all.
+ *
+ * Bytes (KV_FORMAT_INT8) become numbers in registers.  A key's scale is multiplied with its score and a value's with its
+ * weight: sixteen at once. */
 #ifndef BACKEND_CPU_ATTEND_INC_H
 #define BACKEND_CPU_ATTEND_INC_H
 
@@ -14,11 +17,16 @@
 
 LANE vf kv_load(const uint8_t *p, size_t i, const enum kv_kind kind)
 {
+    if (kind == KV_INT8)
+        return vf_i8(p + i);
     return kind == KV_F16 ? vf_f16(p + 2 * i) : vf_load((const float *)(const void *)p + i);
 }
 
 LANE vf kv_load_n(const uint8_t *p, size_t i, unsigned n, const enum kv_kind kind)
 {
+    uint8_t bytes[16] = {0};
+    if (kind == KV_INT8)
+        return vf_i8(memcpy(bytes, p + i, n));
     return kind == KV_F16 ? vf_f16_n(p + 2 * i, n) : vf_load_n((const float *)(const void *)p + i, n);
 }
 
@@ -35,7 +43,7 @@ LANE size_t value_at(const struct kv_layout *l, uint32_t t, uint32_t i)
 struct attend_row {
     const float    *q;
     float          *out;
-    const uint32_t *pairs;          /* KV_PAIRS: the query */
+    uint32_t       *pairs;          /* where the kind is one of pairs: the query */
     float           most, sum;
     uint32_t        from, to;
     const struct attend_token *token;
@@ -47,20 +55,86 @@ LANE int lanes_to(uint32_t t, uint32_t end)
     return end <= t ? 0 : end - t < 16 ? (int)(end - t) : 16;
 }
 
+/* Dimension i of slot t among the keys of a head. */
+LANE size_t key_at(const struct kv_layout *l, uint32_t t, uint32_t i)
+{
+    return ((size_t)t / 16 * l->dim + i) * 16 + t % 16;
+}
+
+LANE bool is_pairs(const enum kv_kind kind)
+{
+    return kind == KV_PAIRS || kind == KV_INT8_PAIRS;
+}
+
+/* Scales of 16 tokens from slot t on: of their keys, of their values. */
+LANE vf key_scales(const uint8_t *head, uint32_t t)
+{
+    return vf_load((const float *)(const void *)head + t);
+}
+
+LANE vf value_scales(const struct kv_layout *l, const uint8_t *head, uint32_t t)
+{
+    return key_scales(head, round16(l->n_slot) + t);
+}
+
 #ifdef ATTEND_PAIRS             /* these lanes multiply pairs of bf16 */
 #include ATTEND_PAIRS
+#else                           /* and these are never asked to */
+#define key_pair_at(l, t, i)           key_at(l, t, i)
+#define value_pair_at(l, t, i)         value_at(l, t, i)
+#define append_pairs(l, head, slot, k, v)
+#define query_pairs(q, dim, out)
+#define scores_of_pairs(...)
+#define weights_to_pairs(...)
+#define values_of_pairs(...)
 #endif
+
+/* The largest of n numbers.  Smaller ones than this count as zeroes, as 127 over them need not be a number. */
+LANE float largest_of(const float *x, uint32_t n)
+{
+    vf most = vf_set(1e-30f);
+    for (uint32_t i = 0; i < n; i += 16)
+        most = vf_max(vf_abs(vf_load_n(x + i, n - i < 16 ? n - i : 16)), most);
+    return vf_most(most);
+}
+
+LANE void bytes_of(const float *x, unsigned n, float largest, int8_t out[16])
+{
+    vf y = vf_mul(vf_load_n(x, n), vf_set(127 / largest));
+    vi_store_i8(out, vi_round(vf_max(vf_min(y, vf_set(127)), vf_set(-127))));
+}
+
+LANE void append_int8(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v)
+{
+    float    most_k = largest_of(k, l->dim), most_v = largest_of(v, l->dim), *scales = (float *)(void *)head;
+    uint8_t *key = head + kv_keys_at(l, l->kind), *value = head + kv_values_at(l, l->kind);
+    bool     pairs = is_pairs(l->kind);
+    scales[slot] = most_k / 127;
+    scales[round16(l->n_slot) + slot] = most_v / 127;
+    for (uint32_t i = 0; i < l->dim; i += 16) {
+        int8_t   a[16], b[16];
+        unsigned n = l->dim - i < 16 ? l->dim - i : 16;
+        bytes_of(k + i, n, most_k, a);
+        bytes_of(v + i, n, most_v, b);
+        for (unsigned x = 0; x < n; x++) {
+            key[pairs ? key_pair_at(l, slot, i + x) : key_at(l, slot, i + x)] = (uint8_t)a[x];
+            value[pairs ? value_pair_at(l, slot, i + x) : value_at(l, slot, i + x)] = (uint8_t)b[x];
+        }
+    }
+}
 
 static void kv_append(const struct kv_layout *l, uint8_t *head, uint32_t slot, const float *k, const float *v)
 {
-    size_t   at = (size_t)slot / 16 * l->dim * 16 + slot % 16, values = (size_t)round16(l->n_slot) * l->dim;
+    size_t   at = key_at(l, slot, 0), values = (size_t)round16(l->n_slot) * l->dim;
     uint32_t dim = l->dim;
-#ifdef ATTEND_PAIRS
+    if (kv_is_int8(l->kind)) {
+        append_int8(l, head, slot, k, v);
+        return;
+    }
     if (l->kind == KV_PAIRS) {
         append_pairs(l, head, slot, k, v);
         return;
     }
-#endif
     for (uint32_t i = 0; i < dim; i += 16) {
         unsigned n = dim - i < 16 ? dim - i : 16;
         size_t   value = values + value_at(l, slot, i);
@@ -101,7 +175,7 @@ TILE void scores_of(const unsigned nr, const struct attend_job *j, const struct 
         for (unsigned r = 0; r < nr; r++)
             s[0][r] = vf_mad(vf_set(row[r].q[i]), last, s[0][r]);
     }
-    for (unsigned r = 0; r < nr; r++)
+    UNROLL for (unsigned r = 0; r < nr; r++)
         score[r] = vf_mul(vf_add(s[0][r], s[1][r]), vf_set(j->scale));
 }
 
@@ -134,29 +208,30 @@ TILE void values_of(const unsigned nr, const unsigned nd, const struct attend_jo
 }
 
 TILE void tile_scores(const unsigned nr, const struct attend_job *j, const struct attend_row *row, const uint8_t *keys,
-                      ptrdiff_t next, const enum kv_kind kind, vf *score)
+                      const vf scales, ptrdiff_t next, const enum kv_kind kind, vf *score)
 {
-#ifdef ATTEND_PAIRS
-    if (kind == KV_PAIRS)
-        scores_of_pairs(nr, j, row, keys, next, score);
-    else
-#endif
+    if (is_pairs(kind)) {
+        scores_of_pairs(nr, j, row, keys, next, kind, score);
+    } else {
         scores_of(nr, j, row, keys, next, kind, score);
-    for (unsigned r = 0; j->softcap > 0 && r < nr; r++)
-        score[r] = softcapped(score[r], vf_set(j->softcap));
+    }
+    UNROLL for (unsigned r = 0; r < nr; r++) {
+        if (kv_is_int8(kind))
+            score[r] = vf_mul(score[r], scales);
+        if (j->softcap > 0)
+            score[r] = softcapped(score[r], vf_set(j->softcap));
+    }
 }
 
 TILE void tile_values(const unsigned nr, const unsigned nd, const struct attend_job *j, const struct attend_row *row,
                       const float *by, const uint8_t *values, ptrdiff_t next, uint32_t from, uint32_t to, uint32_t i, unsigned n,
                       const enum kv_kind kind)
 {
-#ifdef ATTEND_PAIRS
-    if (kind == KV_PAIRS) {
-        values_of_pairs(nr, nd, j, row, by, values, next, from, to, i, n);
-        return;
+    if (is_pairs(kind)) {
+        values_of_pairs(nr, nd, j, row, by, values, next, from, to, i, n, kind);
+    } else {
+        values_of(nr, nd, j, row, by, values, next, from, to, i, n, kind);
     }
-#endif
-    values_of(nr, nd, j, row, by, values, next, from, to, i, n, kind);
 }
 
 /* nr rows that see slots of a block from a common one on, the last of them the most; what is needed soon lies `next` bytes
@@ -168,9 +243,10 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
     const size_t   each = kv_number_bytes(kind);
     vf             most[ATTEND_ROWS], score[ATTEND_ROWS];
     UNROLL for (unsigned r = 0; r < nr; r++)
-        most[r] = vf_set(row[r].most);
+        most[r] = score[r] = vf_set(row[r].most);
     for (uint32_t t = from / 16 * 16; t < to; t += 16) {
-        tile_scores(nr, j, row, head + (size_t)t * dim * each, next, kind, score);
+        vf scales = kv_is_int8(kind) ? key_scales(head, t) : vf_set(1);
+        tile_scores(nr, j, row, head + kv_keys_at(&j->kv, kind) + (size_t)t * dim * each, scales, next, kind, score);
         UNROLL for (unsigned r = 0; r < nr; r++) {
             score[r] = vf_keep(score[r], from > t ? (int)(from - t) : 0, lanes_to(t, row[r].to), -INFINITY);
             most[r] = vf_max(score[r], most[r]);
@@ -187,18 +263,20 @@ TILE void attend_tile(const unsigned nr, const struct attend_job *j, struct atte
     UNROLL for (unsigned r = 0; r < nr; r++) {
         vf sum = vf_set(0);
         for (uint32_t t = from / 16 * 16; t < to; t += 16) {
-            vf p = vf_exp(vf_sub(vf_load(j->scratch + r * slots + t), vf_set(row[r].most)));
-            p = vf_keep(p, from > t ? (int)(from - t) : 0, lanes_to(t, row[r].to), 0);
-            vf_store(j->scratch + r * slots + t, p);
+            vf  p = vf_exp(vf_sub(vf_load(j->scratch + r * slots + t), vf_set(row[r].most)));
+            int begin = from > t ? (int)(from - t) : 0, end = lanes_to(t, row[r].to);
+            p = vf_keep(p, begin, end, 0);
             sum = vf_add(sum, p);
+            if (kv_is_int8(kind))           /* what stands at slots that are not seen may be no number */
+                p = vf_keep(vf_mul(p, value_scales(&j->kv, head, t)), begin, end, 0);
+            vf_store(j->scratch + r * slots + t, p);
         }
-#ifdef ATTEND_PAIRS
-        if (kind == KV_PAIRS)
+        if (is_pairs(kind)) {
             weights_to_pairs(j->scratch + r * slots, from / 16 * 16, to);
-#endif
+        }
         row[r].sum = row[r].sum * by[r] + vf_sum(sum);
     }
-    const uint8_t *values = head + (size_t)slots * dim * each;
+    const uint8_t *values = head + kv_values_at(&j->kv, kind);
     uint32_t       i = 0;
     for (; i + 32 <= dim; i += 32)
         tile_values(nr, 2, j, row, by, values, next, from, to, i, 16, kind);
@@ -268,12 +346,10 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
         row[r] = (struct attend_row){.q = t->q + h, .out = t->out + h, .most = j->sink ? j->sink[(first + r) % j->share] : -INFINITY,
                                      .sum = j->sink ? 1 : 0, .token = t};
         memset(row[r].out, 0, j->kv.dim * sizeof(float));
-#ifdef ATTEND_PAIRS
-        uint32_t *pairs = (uint32_t *)(void *)(j->scratch + ATTEND_ROWS * round16(n_slot)) + r * (round16(j->kv.dim) / 2);
-        row[r].pairs = pairs;
-        if (kind == KV_PAIRS)
-            query_pairs(row[r].q, j->kv.dim, pairs);
-#endif
+        if (is_pairs(kind)) {
+            row[r].pairs = (uint32_t *)(void *)(j->scratch + ATTEND_ROWS * round16(n_slot)) + r * (round16(j->kv.dim) / 2);
+            query_pairs(row[r].q, j->kv.dim, row[r].pairs);
+        }
         uint32_t from = t->from / n_slot, last = (t->to - 1) / n_slot;
         begin = from < begin ? from : begin;
         end = last >= end ? last + 1 : end;
@@ -310,9 +386,13 @@ static void attend_run(const struct attend_job *j)
         attend_job_of(j, KV_F32);
     else if (j->kv.kind == KV_F16)
         attend_job_of(j, KV_F16);
+    else if (j->kv.kind == KV_INT8)
+        attend_job_of(j, KV_INT8);
 #ifdef ATTEND_PAIRS
-    else
+    else if (j->kv.kind == KV_PAIRS)
         attend_job_of(j, KV_PAIRS);
+    else
+        attend_job_of(j, KV_INT8_PAIRS);
 #endif
 }
 

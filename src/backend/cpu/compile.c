@@ -25,16 +25,12 @@ static const struct packed *weight_of(const struct plan *pl, wt w)
     return m && m->n_part ? m : NULL;
 }
 
-/* Whether linear instruction i multiplies int8 by codes. */
-static bool is_fast(const struct plan *pl, const struct instr *i)
+bool plan_is_fast(const struct plan *pl, const struct packed *w)
 {
-    const struct packed *m = weight_of(pl, i->w[0]);
-    if (i->op != OP_linear || pl->backend->precision != PRECISION_FAST)
-        return false;
-    for (uint32_t k = 0; k < m->n_part; k++)
-        if (!pl->backend->kernels->fast[m->part[k].format])
+    for (uint32_t k = 0; k < w->n_part; k++)
+        if (!pl->backend->kernels->fast[w->part[k].format])
             return false;
-    return true;
+    return pl->backend->precision == PRECISION_FAST;
 }
 
 /* Whether it multiplies bf16 by bf16. */
@@ -67,7 +63,7 @@ static bool *find_acts(const struct plan *pl)
             val base = prog_value(pl->prog, in->in[k])->base;
             if (base.id)
                 act[base.id] = false;
-            else if (!is_fast(pl, in))
+            else if (in->op != OP_linear || !plan_is_fast(pl, weight_of(pl, in->w[0])))
                 act[in->in[k].id] = false;
         }
     }
@@ -107,7 +103,7 @@ struct step *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const 
 static void add_linear(struct plan *pl, struct step *s, char name[40])
 {
     const struct kernels *k = pl->backend->kernels;
-    bool                  fast = is_fast(pl, s->instr), halved = is_halved(pl, s->w);
+    bool                  fast = plan_is_fast(pl, s->w), halved = is_halved(pl, s->w);
     s->linear = fast ? k->fast : halved ? k->halves : k->exact;
     s->from_acts = fast && !s->in[0].act;
     if (s->from_acts)
@@ -116,30 +112,21 @@ static void add_linear(struct plan *pl, struct step *s, char name[40])
         s->from_acts = true;
         plan_step(pl, pieces_of_rows, run_halves, s);
     }
-    plan_step(pl, pieces_of_linear, run_linear, s);
+    plan_step(pl, pieces_of_linear, run_linear, s)->weights = weights_of_linear;
     snprintf(name, 40, "%s %s %s%s", k->isa, s->w->n_part > 1 ? "mixed" : format_info(s->w->part[0].format)->name,
              fast ? "x int8" : halved ? "x bf16" : "x f32", s->from_acts ? " (converted)" : "");
 }
 
-static enum kv_kind kv_kind(const struct backend *b, uint32_t dim, uint32_t n_slot)
-{
-    if (b->precision != PRECISION_FAST)
-        return KV_F32;
-    return kernels_pairs(b->kernels) && dim % 2 == 0 && n_slot % 2 == 0 ? KV_PAIRS : KV_F16;
-}
-
 static void add_attend_all(struct plan *pl, struct step *s)
 {
-    uint32_t dim = s->instr->attend_all.head_dim;
-    s->kv = (struct kv_layout){.n_slot = ALL_SLOTS, .dim = dim, .kind = kv_kind(pl->backend, dim, ALL_SLOTS)};
+    s->kv = kv_layout_of(pl->backend, KV_FORMAT_F16, ALL_SLOTS, s->instr->attend_all.head_dim);
     plan_step(pl, pieces_of_rows, run_append_all, s);
     plan_step(pl, pieces_of_attend_all, run_attend_all, s);
 }
 
 static void add_attend(struct plan *pl, struct step *s)
 {
-    uint32_t dim = s->instr->attend.head_dim, n_slot = pl->opts.block_tokens;
-    s->kv = (struct kv_layout){.n_slot = n_slot, .dim = dim, .kind = kv_kind(pl->backend, dim, n_slot)};
+    s->kv = kv_layout_of(pl->backend, pl->backend->kv_format, pl->opts.block_tokens, s->instr->attend.head_dim);
     s->state = &pl->backend->state[s->instr->s.id - 1];
     plan_step(pl, pieces_of_rows, run_append, s);
     plan_step(pl, pieces_of_attend, run_attend, s);
@@ -194,14 +181,16 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
     return true;
 }
 
-static void link_linears(struct plan *pl)
+/* Which experts' panels are read is known only after they were chosen. */
+static void link_weights(struct plan *pl)
 {
     const struct step *next = NULL;
     for (struct step *s = pl->step + pl->n_step; s-- > pl->step;)
-        if (s->piece == run_linear) {
+        if (s->weights) {
             s->next = next;
             next = s;
-        }
+        } else if (s->piece == run_experts)
+            next = NULL;
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
@@ -352,7 +341,7 @@ bool plan_compile(struct backend *b, const struct prog *p, const struct plan_opt
     for (size_t i = 0; ok && i < prog_len(p); i++)
         ok = add_instr(pl, i, act, e);
     free(act);
-    link_linears(pl);
+    link_weights(pl);
     if (!ok || !have_memory(pl, e)) {
         plan_drop(pl);
         return false;

@@ -33,6 +33,7 @@ static bool cpu_open(struct backend **out, const struct backend_opts *o, struct 
     struct backend *b = mem_new(sizeof *b);
     b->kernels = k;
     b->precision = o->precision;
+    b->kv_format = o->kv_format;
     b->pack = o->pack;
     if (!team_open(&b->team, o->n_thread ? o->n_thread : cpu_count(), e)) {
         cpu_close(b);
@@ -50,7 +51,7 @@ static bool cpu_size(struct backend *b, const struct prog *p, const struct plan_
         if (!prog_at(p, i)->s.id)
             continue;
         const struct state *s = bundle_state_at(prog_bundle(p), prog_at(p, i)->s);
-        *(s->kind == STATE_SEQUENCE ? &out->slot_bytes : &out->block_bytes) += state_bytes(s, o->block_tokens, b->precision);
+        *(s->kind == STATE_SEQUENCE ? &out->slot_bytes : &out->block_bytes) += state_bytes(b, s, o->block_tokens);
     }
     return true;
 }
@@ -107,7 +108,7 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
     for (size_t i = 0; i < n_state; i++) {
         struct states *s = &state[i];
         const struct state *kind = bundle_state_at(m, (st){(uint16_t)(i + 1)});
-        s->block_bytes = state_bytes(kind, o->block_tokens, b->precision);
+        s->block_bytes = state_bytes(b, kind, o->block_tokens);
         s->slots = kind->kind == STATE_SEQUENCE;
         s->n = kind->kind == STATE_SEQUENCE ? o->seq_max : n;
         if (!__builtin_mul_overflow(s->block_bytes, (size_t)s->n, &s->bytes) && (s->p = mem_try(s->bytes)) != NULL)
@@ -201,7 +202,7 @@ static const char *cpu_kernel(const struct plan *pl, size_t i)
 
 const struct backend_type backend_cpu = {
     .name = "cpu",
-    .about = "the processor: AVX-512 VNNI, AVX2, NEON or portable C, chosen at run time; weights repacked once",
+    .about = "the processor: AVX-512 VNNI, AVX-VNNI, AVX2, NEON or portable C, chosen at run time; weights repacked once",
     .open = cpu_open,
     .close = cpu_close,
     .size = cpu_size,

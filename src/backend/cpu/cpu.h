@@ -20,6 +20,7 @@ struct states {
 struct backend {
     const struct kernels *kernels;
     enum precision   precision;
+    enum kv_format   kv_format;
     struct team     *team;
     struct packed   *weight;        /* [n_weight], by wt id - 1 */
     bool            *here;
@@ -32,17 +33,21 @@ struct backend {
     struct touch    *touch;
 };
 
-/* Bytes of one block of a state of `width` numbers a token, half of them keys: independent of how heads cut it. */
-static inline size_t state_block_bytes(uint32_t width, uint32_t block_tokens, enum precision precision)
+/* How a block of a state lies that is made of heads of dim numbers. */
+static inline struct kv_layout kv_layout_of(const struct backend *b, enum kv_format format, uint32_t n_slot, uint32_t dim)
 {
-    size_t each = precision == PRECISION_FAST ? 2 : 4;
-    return ((size_t)round16(block_tokens) + block_tokens) * (width / 2) * each;
+    bool         fast = b->precision == PRECISION_FAST, int8 = format == KV_FORMAT_INT8;
+    bool         pairs = fast && kernels_pairs(b->kernels) && dim % 2 == 0 && n_slot % 2 == 0;
+    enum kv_kind kind = int8 ? (pairs ? KV_INT8_PAIRS : KV_INT8) : pairs ? KV_PAIRS : fast ? KV_F16 : KV_F32;
+    return (struct kv_layout){.n_slot = n_slot, .dim = dim, .kind = kind};
 }
 
 /* Bytes of one block, or of one slot. */
-static inline size_t state_bytes(const struct state *s, uint32_t block_tokens, enum precision precision)
+static inline size_t state_bytes(const struct backend *b, const struct state *s, uint32_t block_tokens)
 {
-    return s->kind == STATE_SEQUENCE ? s->width * sizeof(float) : state_block_bytes(s->width, block_tokens, precision);
+    uint32_t         dim = s->head_dim ? s->head_dim : s->width / 2;
+    struct kv_layout kv = kv_layout_of(b, b->kv_format, block_tokens, dim);
+    return s->kind == STATE_SEQUENCE ? s->width * sizeof(float) : s->width / 2 / dim * kv_head_bytes(&kv);
 }
 
 /* A value as a step reads or writes it: rows of floats, or of int8 groups in the same place and at the same distance. */
@@ -58,6 +63,7 @@ struct plan;
 struct step;
 typedef uint32_t (*pieces_fn)(const struct plan *pl, const struct step *s);
 typedef void (*piece_fn)(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+typedef const uint8_t *(*weights_fn)(const struct plan *pl, const struct step *s, uint32_t i);
 
 struct step {
     const struct instr *instr;
@@ -67,7 +73,8 @@ struct step {
     const struct packed *w, *bias, *more[3];    /* weights 0, 1, 2 to 4; NULL: none */
     const struct packed *product, *product_bias;    /* experts: the first one's, of this step */
     const linear_fn    *linear;     /* by format */
-    const struct step  *next;       /* of a linear: the linear after it; NULL: none */
+    weights_fn          weights;    /* where the panels of a piece begin; NULL: it has none */
+    const struct step  *next;       /* of a step with panels: the one after it; NULL: none, or which panels is not known yet */
     struct kv_layout    kv;
     const struct states *state;
     uint32_t            turns;      /* which of the plan's tables of turns */
@@ -135,7 +142,7 @@ struct plan {
     uint32_t          *seq_block, *block;       /* the first block of each picture; numbers of all blocks */
 
     const struct batch *in;         /* the run */
-    uint32_t           rows[2], n_span, n_look[2];
+    uint32_t           rows[2], n_span, n_look[2], n_ordered;
 
     /* Where the run is: pieces first .. first + n_open - 1 of n_piece of a step are under way. */
     bool               going;       /* it has begun and is not done */
@@ -160,6 +167,10 @@ void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned 
 #include "program/ops.def"
 #undef OP
 
+/* The panels that a worker reads after piece i; NULL: nobody knows. */
+const uint8_t *weights_after(const struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+const uint8_t *weights_of_linear(const struct plan *pl, const struct step *s, uint32_t i);
+
 bool         plan_run(struct plan *pl, const struct batch *in);            /* false: it stopped, and goes on with the next */
 uint32_t     plan_rows(const struct plan *pl, const struct operand *o);
 float       *plan_row(const struct plan *pl, const struct operand *o, uint32_t r);
@@ -167,6 +178,7 @@ const float *plan_value(const struct plan *pl, const struct operand *o);    /* i
 
 /* compile.c */
 struct operand plan_operand(const struct plan *pl, val v);
+bool           plan_is_fast(const struct plan *pl, const struct packed *w);   /* w multiplies int8 by codes */
 struct step   *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const struct step *like);     /* appends a copy */
 bool           plan_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);
 void           plan_drop(struct plan *pl);

@@ -304,25 +304,41 @@ static uint32_t pieces_of_products(const struct plan *pl, const struct step *s)
     return pl->experts.n_active ? pl->experts.n_active * cuts_of(s->product, rows_each(pl, s)) : 0;
 }
 
-/* One cut of one expert's matrix, for all the rows it has. */
+/* A cut of the matrix of an expert, for all the rows it has.  All are cut as the first one is. */
+static struct cut product_at(const struct plan *pl, const struct step *s, uint32_t i, uint32_t *expert)
+{
+    uint32_t   rows = rows_each(pl, s), cuts = cuts_of(s->product, rows);
+    struct cut at = cut_at(s->product, rows, i % cuts);
+    *expert = pl->experts.active[i / cuts];
+    at.part = &s->product[*expert].part[at.part - s->product->part];
+    return at;
+}
+
+static const uint8_t *weights_of_product(const struct plan *pl, const struct step *s, uint32_t i)
+{
+    uint32_t   e;
+    struct cut at = product_at(pl, s, i, &e);
+    return at.part->p + at.panel * at.part->panel_bytes;
+}
+
 static void run_products(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
-    (void)worker;
     const struct experts_room *x = &pl->experts;
-    uint32_t rows = rows_each(pl, s), cuts = cuts_of(s->product, rows), e = x->active[i / cuts];
-    struct cut           at = cut_at(s->product, rows, i % cuts);      /* all are cut as the first one is */
-    const struct packed *w = s->product + e;
-    const struct panels *p = &w->part[at.part - s->product->part];
-    uint32_t             panel = at.panel, column = p->at + panel * PANEL_ROWS;
+    uint32_t                   e;
+    struct cut                 at = product_at(pl, s, i, &e);
+    const struct panels       *p = at.part;
+    const uint8_t             *next = weights_after(pl, s, i, worker);
+    uint32_t                   panel = at.panel, column = p->at + panel * PANEL_ROWS;
     const float *bias = s->product_bias ? vector_of(s->product_bias + e) + column : NULL;
     for (uint32_t from = x->first[e], to = x->first[e + 1]; from < to; from += ROW_BLOCK) {
         struct linear_job j = {
             .panel = p->p + panel * p->panel_bytes,
+            .next = to - from <= ROW_BLOCK ? next : NULL,       /* before that, these panels again */
             .panel_bytes = p->panel_bytes,
             .n_panel = at.n_panel,
             .n_out = p->rows - panel * PANEL_ROWS,
             .scales = p->scales,
-            .in = w->in,
+            .in = s->product->in,
             .n_row = to - from < ROW_BLOCK ? to - from : ROW_BLOCK,
             .act = before(pl, from),
             .act_stride = x->before_stride,
@@ -336,19 +352,11 @@ static void run_products(struct plan *pl, const struct step *s, uint32_t i, unsi
 
 /* ---- compiling ---------------------------------------------------------------------------------------------------- */
 
-static bool is_fast(const struct plan *pl, const struct packed *w)
-{
-    for (uint32_t k = 0; k < w->n_part; k++)
-        if (!pl->backend->kernels->fast[w->part[k].format])
-            return false;
-    return pl->backend->precision == PRECISION_FAST;
-}
-
 /* All experts' matrices can be cut as the first one's is, and take the same inputs. */
 static bool alike(const struct plan *pl, const struct packed *w, uint32_t n)
 {
     for (uint32_t e = 1; e < n; e++) {
-        if (w[e].n_part != w->n_part || is_fast(pl, &w[e]) != is_fast(pl, w))
+        if (w[e].n_part != w->n_part || plan_is_fast(pl, &w[e]) != plan_is_fast(pl, w))
             return false;
         for (uint32_t k = 0; k < w->n_part; k++)
             if (w[e].part[k].n_panel != w->part[k].n_panel)
@@ -362,7 +370,7 @@ static void add_products(struct plan *pl, struct step *s, const struct packed *w
     s->product = w;
     s->product_bias = bias;
     s->linear = fast ? pl->backend->kernels->fast : pl->backend->kernels->exact;
-    plan_step(pl, pieces_of_products, run_products, s);
+    plan_step(pl, pieces_of_products, run_products, s)->weights = weights_of_product;
 }
 
 bool experts_add(struct plan *pl, struct step *s, char name[40], struct err *e)
@@ -370,7 +378,7 @@ bool experts_add(struct plan *pl, struct step *s, char name[40], struct err *e)
     uint32_t n = s->instr->experts.n;
     if (!alike(pl, s->w, n) || !alike(pl, s->bias, n))
         return err_set(e, ERR_UNSUPPORTED, "experts whose weights have different formats");
-    bool up = is_fast(pl, s->w), down = is_fast(pl, s->bias);
+    bool up = plan_is_fast(pl, s->w), down = plan_is_fast(pl, s->bias);
     plan_step(pl, pieces_of_rows, run_experts, s);
     plan_step(pl, one_piece, run_sort, s);
     s->from_acts = up;

@@ -36,8 +36,9 @@ enum { VALUE_STRIPE = 32 };
 /* Keys and values of one head in one block of n_slot tokens: keys as [n_slot / 16][dim][16], then values as stripes
  * [dim / 32][n_slot][32], the last one narrower where dim ends.  KV_PAIRS: bf16, numbers of two neighbouring dimensions of a
  * key, or of two neighbouring tokens of a value, side by side in place of rows and rows, as dot products of pairs take them;
- * where both counts are even. */
-enum kv_kind { KV_F32, KV_F16, KV_PAIRS };
+ * where both counts are even.  KV_INT8 and KV_INT8_PAIRS: bytes in these two orders, and before them the scales of all keys,
+ * then of all values. */
+enum kv_kind { KV_F32, KV_F16, KV_PAIRS, KV_INT8, KV_INT8_PAIRS };
 
 struct kv_layout {
     uint32_t     n_slot, dim;
@@ -83,12 +84,30 @@ static inline size_t attend_scratch(uint32_t n_slot, uint32_t dim)
 
 static inline size_t kv_number_bytes(enum kv_kind kind)
 {
-    return kind == KV_F32 ? 4 : 2;
+    return kind == KV_F32 ? 4 : kind == KV_F16 || kind == KV_PAIRS ? 2 : 1;
 }
 
+static inline bool kv_is_int8(enum kv_kind kind)
+{
+    return kind == KV_INT8 || kind == KV_INT8_PAIRS;
+}
+
+/* Where keys begin, behind the scales; and where values do. */
+static inline size_t kv_keys_at(const struct kv_layout *l, enum kv_kind kind)
+{
+    return kv_is_int8(kind) ? 2 * sizeof(float) * round16(l->n_slot) : 0;
+}
+
+static inline size_t kv_values_at(const struct kv_layout *l, enum kv_kind kind)
+{
+    return kv_keys_at(l, kind) + (size_t)round16(l->n_slot) * l->dim * kv_number_bytes(kind);
+}
+
+/* The next head's scales are aligned too. */
 static inline size_t kv_head_bytes(const struct kv_layout *l)
 {
-    return (size_t)(round16(l->n_slot) + l->n_slot) * l->dim * kv_number_bytes(l->kind);
+    size_t bytes = kv_values_at(l, l->kind) + (size_t)l->n_slot * l->dim * kv_number_bytes(l->kind);
+    return kv_is_int8(l->kind) ? (bytes + 63) / 64 * 64 : bytes;
 }
 
 enum { CONV_TAPS_MAX = 8 };
@@ -151,14 +170,14 @@ struct kernels {
     void (*scan)(const struct scan_job *j);
     void (*delta)(const struct delta_job *j);
     void (*halve)(const float *x, uint32_t n, uint16_t *out);      /* to bf16; zeroes up to round16(n) */
-    bool pairs;                         /* knows KV_PAIRS and `halves`, where kernels_pairs() */
+    bool pairs;                         /* knows kinds of pairs and `halves`, where kernels_pairs() */
 };
 
-extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kernels_neon, kernels_i8mm;
+extern const struct kernels kernels_portable, kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_neon, kernels_i8mm;
 
 /* The best this machine has, or the one of that name.  NULL: not here. */
 const struct kernels *kernels_find(const char *isa);
 const struct kernels *kernels_at(size_t i);     /* what this machine has, best first; NULL past the last */
-bool                  kernels_pairs(const struct kernels *k);   /* whether k takes KV_PAIRS on this machine */
+bool                  kernels_pairs(const struct kernels *k);   /* whether k takes pairs on this machine */
 
 #endif

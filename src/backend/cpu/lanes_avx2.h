@@ -1,4 +1,6 @@
-/* lanes_avx2.h -- sixteen lanes in two registers.  What each function does: lanes_portable.h. */
+/* lanes_avx2.h -- sixteen lanes in two registers.  What each function does: lanes_portable.h.
+ *
+ * DPBUSD, where it is defined, multiplies four bytes by four in one instruction, for which there are two encodings. */
 #ifndef BACKEND_CPU_LANES_AVX2_H
 #define BACKEND_CPU_LANES_AVX2_H
 
@@ -19,7 +21,12 @@ typedef struct {
 typedef vi vb;
 
 /* Codes of one panel alone fill the sixteen registers, so they are read again for each row. */
-enum { TILE_STRIPS = 1, TILE_ROWS = 4, TILE_QUERIES = 3, DOT_OFFSET_128 = 0 };
+enum { TILE_STRIPS = 1, TILE_ROWS = 4, TILE_QUERIES = 3 };
+#ifdef DPBUSD
+enum { DOT_OFFSET_128 = 128 };
+#else
+enum { DOT_OFFSET_128 = 0 };
+#endif
 
 LANE vf vf_set(float x)
 {
@@ -265,17 +272,28 @@ LANE vb vb_find(vb v, const uint8_t table[16])
     return (vb){_mm256_shuffle_epi8(t, v.a), _mm256_shuffle_epi8(t, v.b)};
 }
 
-/* Two products of a code below 64 and an int8 fit 16 bits. */
-LANE __m256i half_dot(__m256i sum, __m256i codes, __m256i four)
-{
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, four), _mm256_set1_epi16(1)));
-}
-
 LANE __m256i four_of(const int8_t *a)
 {
     int32_t four;
     memcpy(&four, a, sizeof four);
     return _mm256_set1_epi32(four);
+}
+
+#ifdef DPBUSD
+LANE vi vi_dot(vi sum, vb codes, const int8_t *a)
+{
+    return (vi){DPBUSD(sum.a, codes.a, four_of(a)), DPBUSD(sum.b, codes.b, four_of(a))};
+}
+
+LANE vi vi_dot_wide(vi sum, vb codes, const int8_t *a)
+{
+    return vi_dot(sum, codes, a);
+}
+#else
+/* Two products of a code below 64 and an int8 fit 16 bits. */
+LANE __m256i half_dot(__m256i sum, __m256i codes, __m256i four)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, four), _mm256_set1_epi16(1)));
 }
 
 LANE vi vi_dot(vi sum, vb codes, const int8_t *a)
@@ -294,5 +312,6 @@ LANE vi vi_dot_wide(vi sum, vb codes, const int8_t *a)
 {
     return (vi){half_dot_wide(sum.a, codes.a, four_of(a)), half_dot_wide(sum.b, codes.b, four_of(a))};
 }
+#endif
 
 #endif

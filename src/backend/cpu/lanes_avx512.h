@@ -203,6 +203,15 @@ LANE vb vb_load_n(const uint8_t *p, unsigned n)
     return _mm512_maskz_loadu_epi32(lanes_below(n), p);
 }
 
+/* n pairs of int8 as pairs of bf16. */
+LANE vb vb_bf16_from_i8(const uint8_t *p, unsigned n)
+{
+    __m256i b = n == 16 ? _mm256_loadu_si256((const void *)p) : _mm256_maskz_loadu_epi16(lanes_below(n), p);
+    vf low = vf_from(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(b)));
+    vf high = vf_from(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(b, 1)));
+    return (vb)_mm512_cvtne2ps_pbh(high, low);
+}
+
 LANE vb vb_low_halves(vb v)
 {
     return _mm512_and_si512(v, _mm512_set1_epi32(0xffff));

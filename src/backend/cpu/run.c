@@ -238,24 +238,23 @@ static struct linear_piece linear_piece_at(const struct plan *pl, const struct s
     return (struct linear_piece){cut_at(s->w, rows, i % cuts), row, n - row < rows ? n - row : rows};
 }
 
-static const uint8_t *panel_of_piece(const struct plan *pl, const struct step *s, uint32_t i)
+const uint8_t *weights_of_linear(const struct plan *pl, const struct step *s, uint32_t i)
 {
     struct cut at = linear_piece_at(pl, s, i).cut;
     return at.part->p + at.panel * at.part->panel_bytes;
 }
 
-/* The weights that a worker reads after piece i: of the piece behind it or, at the end of his range, where that of the next
- * linear begins. */
-static const uint8_t *weights_after(const struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+/* Those of the piece behind it or, at the end of his range, of the first one of the next step. */
+const uint8_t *weights_after(const struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     unsigned           team = team_size(pl->backend->team);
     const struct step *next = s->next;
-    uint32_t           n = pieces_of_linear(pl, s);
+    uint32_t           n = s->pieces(pl, s);
     if (i + 1 != team_first(team, n, worker + 1))
-        return i + 1 < n ? panel_of_piece(pl, s, i + 1) : NULL;
-    n = next ? pieces_of_linear(pl, next) : 0;
+        return i + 1 < n ? s->weights(pl, s, i + 1) : NULL;
+    n = next ? next->pieces(pl, next) : 0;
     uint32_t first = team_first(team, n, worker);
-    return first < n ? panel_of_piece(pl, next, first) : NULL;
+    return first < n ? next->weights(pl, next, first) : NULL;
 }
 
 void run_linear(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
@@ -500,15 +499,15 @@ static void work_piece(void *ctx, uint32_t step, uint32_t i, unsigned worker)
     s->piece(pl, s, pl->first + i, worker);
 }
 
-/* Which of two sequences comes first in the order of their blocks. */
+/* Which of two sequences comes first in the order of their full blocks: that which ends before the other goes on. */
 static int blocks_compare(const struct batch *in, uint32_t block_tokens, uint32_t a, uint32_t b)
 {
     const uint32_t *x = in->block + (size_t)a * in->block_max, *y = in->block + (size_t)b * in->block_max;
-    uint32_t        least = in->past[a] < in->past[b] ? in->past[a] : in->past[b], n = least / block_tokens;
-    for (uint32_t i = 0; i < n; i++)
+    uint32_t        n = in->past[a] / block_tokens, m = in->past[b] / block_tokens;
+    for (uint32_t i = 0; i < n && i < m; i++)
         if (x[i] != y[i])
             return x[i] < y[i] ? -1 : 1;
-    return 0;
+    return n < m ? -1 : n > m;
 }
 
 /* Whether two sequences begin with the same block, which both have filled. */
@@ -518,14 +517,20 @@ static bool begin_alike(const struct batch *in, uint32_t block_tokens, uint32_t 
            && in->block[(size_t)a * in->block_max] == in->block[(size_t)b * in->block_max];
 }
 
-/* Sequences with common blocks side by side. */
+/* Sequences with common blocks side by side.  The order of the last run is where this one's is looked for: while nobody comes
+ * or goes, each sequence is compared once. */
 static void order_seqs(struct plan *pl)
 {
     const struct batch *in = pl->in;
-    for (uint32_t s = 0, at; s < in->n_seq; s++) {
-        for (at = s; at > 0 && blocks_compare(in, pl->opts.block_tokens, s, pl->seq_order[at - 1]) < 0; at--)
-            pl->seq_order[at] = pl->seq_order[at - 1];
-        pl->seq_order[at] = s;
+    uint32_t           *order = pl->seq_order;
+    for (uint32_t s = 0; pl->n_ordered != in->n_seq && s < in->n_seq; s++)
+        order[s] = s;
+    pl->n_ordered = in->n_seq;
+    for (uint32_t k = 1, at; k < in->n_seq; k++) {
+        uint32_t s = order[k];
+        for (at = k; at > 0 && blocks_compare(in, pl->opts.block_tokens, s, order[at - 1]) < 0; at--)
+            order[at] = order[at - 1];
+        order[at] = s;
     }
 }
 

@@ -40,6 +40,8 @@ uint64_t item_bytes(const struct backend *b)
 bool mlx_open(struct backend **out, const struct backend_opts *o, struct err *e)
 {
     return guarded(nullptr, e, [&] {
+        if (o->kv_format != KV_FORMAT_F16)
+            return err_set(e, ERR_UNSUPPORTED, "mlx keeps no keys and values in int8");
         bool exact = o->precision == PRECISION_EXACT, gpu = mx::is_available(mx::Device::gpu);
         mx::Device device = gpu ? mx::Device::gpu : mx::Device::cpu;
         mx::Stream stream = mx::new_thread_unsafe_stream(device);

@@ -6,13 +6,28 @@
 #include <math.h>
 #include <string.h>
 
+#define LEAST 1e-30f            /* smaller numbers count as zeroes: 127 over them need not be a number */
+
+/* n numbers of a head as what is left of them in bytes, times their scale: KV_FORMAT_INT8. */
+static void round_to_int8(float *x, uint32_t n)
+{
+    float most = LEAST;
+    for (uint32_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(x[i]));
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = most / 127 * fminf(fmaxf(rintf(x[i] * (127 / most)), -127), 127);
+}
+
 static void append(const struct ref_call *c, const struct ref_seq *s)
 {
     struct ref_rows k = ref_in(c, 1), v = ref_in(c, 2);
+    uint32_t        dim = c->instr->attend.head_dim;
     for (uint32_t r = s->from; r < s->to; r++) {
         float *record = ref_record(c, s, s->past + (r - s->from));
         memcpy(record, ref_row(k, r), k.width * sizeof *record);
         memcpy(record + k.width, ref_row(v, r), v.width * sizeof *record);
+        for (uint32_t i = 0; ref_kv_format(c) == KV_FORMAT_INT8 && i < k.width + v.width; i += dim)
+            round_to_int8(record + i, dim);
     }
 }
 

@@ -23,6 +23,7 @@ struct states {
 };
 
 struct backend {
+    enum kv_format  kv_format;
     struct adopted *weight;
     size_t          n_weight;
     struct states  *state;
@@ -44,9 +45,9 @@ struct plan {
 
 static bool ref_open(struct backend **out, const struct backend_opts *o, struct err *e)
 {
-    (void)o;
     (void)e;
     *out = mem_new(sizeof **out);
+    (*out)->kv_format = o->kv_format;
     return true;
 }
 
@@ -297,6 +298,11 @@ float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t po
     size_t width = bundle_state_at(prog_bundle(c->plan->prog), c->instr->s)->width;
     size_t at = (size_t)s->block[pos / b->block_tokens] * b->block_tokens + pos % b->block_tokens;
     return b->state[c->instr->s.id - 1].p + at * width;
+}
+
+enum kv_format ref_kv_format(const struct ref_call *c)
+{
+    return c->plan->backend->kv_format;
 }
 
 float *ref_memory(const struct ref_call *c, uint32_t s)

@@ -48,6 +48,8 @@ float           ref_activate(uint8_t act, float x, float limit);
 /* The record of the sequence's token at pos in the instruction's state. */
 float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t pos);
 
+enum kv_format  ref_kv_format(const struct ref_call *c);
+
 /* What sequence s of the batch remembers as a whole; zeroes where it begins. */
 float *ref_memory(const struct ref_call *c, uint32_t s);
 

@@ -19,6 +19,8 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
     const struct state *s = bundle_state_at(prog_bundle(p), i->s);
     if (s->kind != STATE_TOKEN || s->width != k + v)
         return prog_fail(p, "a state of %u numbers a token for keys and values of %u", s->width, k + v);
+    if (!bundle_heads(prog_bundle(p), i->s, dim))
+        return prog_fail(p, "a state for heads of %u, not of %u", s->head_dim, dim);
     if (prog_value(p, i->in[0])->rows != ROWS_TOKEN || prog_value(p, i->in[0])->per != 1)
         return prog_fail(p, "only rows of tokens can be appended");
     out->width = q;
