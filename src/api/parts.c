@@ -30,10 +30,10 @@ static size_t type_of(json part)
     return i;
 }
 
-void parts_drop(struct parts *p)
+void parts_drop(struct media_parts *p)
 {
     free(p->part);
-    *p = (struct parts){0};
+    *p = (struct media_parts){0};
 }
 
 bool parts_is_media(json part)
@@ -72,7 +72,7 @@ static bool refuse(const char *place, const char *type, const char *why, struct 
     return false;
 }
 
-bool parts_add(struct parts *p, json part, const char *place, struct err *e)
+bool parts_add(struct media_parts *p, json part, const char *place, struct err *e)
 {
     size_t         type = type_of(part);
     enum part_kind kind = types[type].kind;
@@ -90,8 +90,8 @@ bool parts_add(struct parts *p, json part, const char *place, struct err *e)
         p->room = p->room ? 2 * p->room : 8;
         p->part = mem_grow(p->part, p->room, sizeof *p->part);
     }
-    struct part *out = &p->part[p->n++];
-    *out = (struct part){.is_video = kind == KIND_VIDEO, .url = url};
+    struct media_part *out = &p->part[p->n++];
+    *out = (struct media_part){.is_video = kind == KIND_VIDEO, .url = url};
     snprintf(out->place, sizeof out->place, "%s", place);
     return true;
 }
