@@ -45,7 +45,7 @@ int main(int argc, char **argv)
                 for (uint32_t i = 0; i < SEQS * HEADS; i++) {
                     uint32_t          s = i / HEADS, h = i % HEADS;
                     struct attend_token t1 = {q[s] + h * SHARE * dim, out[s] + h * SHARE * dim, blocks + s * (context / SLOTS),
-                                              context - 1};
+                                              0, context};
                     struct attend_job j = {.kv = l, .state = state + (memory ? y : 0) * layer, .block_bytes = block,
                                            .head_at = h * head, .token = &t1, .n_token = 1, .share = SHARE, .scale = 0.125f,
                                            .scratch = scratch};

@@ -37,7 +37,7 @@ static void seqs_check(const struct batch *in, const struct plan_opts *o, const 
         if (has_state)
             blocks_check(in, o, s, n, n_block);
         for (uint32_t r = in->start[s]; in->see && r < in->start[s + 1]; r++)
-            CHECK(in->see[r] > in->past[s] + (r - in->start[s]) && in->see[r] <= n);
+            CHECK(in->see[r] > in->past[s] + (r - in->start[s]) && in->see[r] <= n && (r == in->start[s] || in->see[r] >= in->see[r - 1]));
     }
 }
 

@@ -39,12 +39,14 @@ struct scales {
     uint32_t    group;
 };
 
+enum { TENSOR_AXES_MAX = 5 };
+
 /* Row-major, outermost axis first, as Hugging Face writes shapes.  The data is borrowed from the open checkpoint and may
  * be unaligned.  source_id names file, offset and size: equal ids hold equal bytes. */
 struct tensor {
     const void   *data;
     size_t        bytes;            /* of all its pieces */
-    uint32_t      shape[4];
+    uint32_t      shape[TENSOR_AXES_MAX];
     uint8_t       n_dim;
     enum format   format;
     struct scales scales;           /* all zero with SCALE_INSIDE */

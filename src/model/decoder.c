@@ -52,17 +52,19 @@ static bool read_act(struct decoder *d, json config, struct err *e)
     return true;
 }
 
-static bool read_sizes(struct model_info *i, json config, struct err *e)
+static bool read_sizes(struct model_info *i, const struct model_info *if_silent, json config, struct err *e)
 {
-    if (!config_count(config, "hidden_size", WIDTH_MAX, 0, &i->width, e) ||
-        !config_count(config, "num_hidden_layers", LAYERS_MAX, 0, &i->n_layer, e) ||
-        !config_count(config, "num_attention_heads", HEADS_MAX, 0, &i->n_head, e) ||
-        !config_count(config, "num_key_value_heads", HEADS_MAX, i->n_head, &i->n_kv_head, e) ||
-        !config_count(config, "intermediate_size", WIDTH_MAX, 0, &i->ff, e) ||
-        !config_count(config, "vocab_size", VOCAB_MAX, 0, &i->n_vocab, e) ||
+    static const struct model_info none = {0};
+    const struct model_info       *f = if_silent ? if_silent : &none;
+    if (!config_count(config, "hidden_size", WIDTH_MAX, f->width, &i->width, e) ||
+        !config_count(config, "num_hidden_layers", LAYERS_MAX, f->n_layer, &i->n_layer, e) ||
+        !config_count(config, "num_attention_heads", HEADS_MAX, f->n_head, &i->n_head, e) ||
+        !config_count(config, "num_key_value_heads", HEADS_MAX, f->n_kv_head ? f->n_kv_head : i->n_head, &i->n_kv_head, e) ||
+        !config_count(config, "intermediate_size", WIDTH_MAX, f->ff, &i->ff, e) ||
+        !config_count(config, "vocab_size", VOCAB_MAX, f->n_vocab, &i->n_vocab, e) ||
         !config_count(config, "max_position_embeddings", CONTEXT_MAX, 2048, &i->context, e))
         return false;
-    uint32_t head_dim = i->width / i->n_head;
+    uint32_t head_dim = f->head_dim ? f->head_dim : i->width / i->n_head;
     if (!config_count(config, "head_dim", HEAD_MAX, head_dim, &i->head_dim, e))
         return false;
     if (i->n_head % i->n_kv_head)
@@ -73,14 +75,13 @@ static bool read_sizes(struct model_info *i, json config, struct err *e)
 
 bool decoder_read(struct decoder *d, struct model *m, struct err *e)
 {
-    const struct checkpoint *c = m->checkpoint;
-    json                     config = checkpoint_config(c);
-    double                   eps = 1e-6;
-    struct tensor            head;
-    d->tied = !checkpoint_find(c, "lm_head.weight", &head);
-    if (!refuse(d, config, e) || !read_act(d, config, e) || !read_sizes(&m->info, config, e) ||
+    json          config = m->config, root = checkpoint_config(m->checkpoint);
+    double        eps = 1e-6;
+    struct tensor head;
+    d->tied = !model_find(m, "lm_head.weight", &head, NULL);
+    if (!refuse(d, config, e) || !read_act(d, config, e) || !read_sizes(&m->info, d->defaults, config, e) ||
         !config_number(config, "rms_norm_eps", 0, 1, &eps, e) ||
-        !config_flag(config, "tie_word_embeddings", &d->tied, e) ||
+        !config_flag(config, "tie_word_embeddings", &d->tied, e) || !config_flag(root, "tie_word_embeddings", &d->tied, e) ||
         !config_flag(config, "hearth_rope_interleaved", &d->interleaved, e))
         return false;
     d->eps = (float)eps;
@@ -91,7 +92,7 @@ bool decoder_read(struct decoder *d, struct model *m, struct err *e)
 
 static bool read_layer_types(struct decoder *d, const struct model *m, struct err *e)
 {
-    json types = json_get(checkpoint_config(m->checkpoint), "layer_types");
+    json types = json_get(m->config, "layer_types");
     if (json_type(types) == JSON_ABSENT || json_type(types) == JSON_NULL)
         return true;
     if (json_type(types) != JSON_ARRAY || json_len(types) != m->info.n_layer)
@@ -110,7 +111,7 @@ static bool read_layer_types(struct decoder *d, const struct model *m, struct er
 
 bool decoder_window(struct decoder *d, const struct model *m, uint32_t fallback, struct err *e)
 {
-    json config = checkpoint_config(m->checkpoint), window = json_get(config, "sliding_window");
+    json config = m->config, window = json_get(config, "sliding_window");
     if (json_type(window) == JSON_ABSENT)
         d->window = fallback;
     else if (json_type(window) != JSON_NULL && !config_count(config, "sliding_window", UINT32_MAX, 0, &d->window, e))
@@ -120,7 +121,7 @@ bool decoder_window(struct decoder *d, const struct model *m, uint32_t fallback,
 
 bool decoder_window_switch(struct decoder *d, const struct model *m, struct err *e)
 {
-    json    config = checkpoint_config(m->checkpoint);
+    json    config = m->config;
     bool    on = false;
     int64_t from = json_int_or(json_get(config, "max_window_layers"), 28);
     if (!config_flag(config, "use_sliding_window", &on, e))
@@ -156,7 +157,7 @@ static val turn(const struct inside *x, val v)
 {
     const struct decoder    *d = x->d;
     const struct rope_freqs *f = d->window_rope && window_of(d, (uint32_t)x->w.layer) ? d->window_rope : &d->rope;
-    return EMIT(x->w.p, rope, .in = {v}, .w = {f->w, f->w_long},
+    return EMIT(x->w.p, rope, .in = {v}, .w = {f->w, f->w_long, f->axes},
                 .rope = {.head_dim = x->i->head_dim, .n_rot = f->n_rot, .from = f->from, .interleaved = d->interleaved,
                          .factor = f->factor});
 }
@@ -235,10 +236,14 @@ bool decoder_write(const struct decoder *d, struct model *m, struct err *e)
     const struct weight head = {.part = {"lm_head.weight"}, .part_out = {i->n_vocab}, .in = i->width};
     wt  embed = bundle_weight(m->bundle, -1, &table);
     val row = EMIT(p, embed, .in = {prog_tokens(p)}, .w = {embed}, .embed = {.scale = d->embed_scale > 0 ? d->embed_scale : 1});
+    if (d->n_level)
+        row = EMIT(p, place, .in = {row}, .place = {.level = 0});
     for (uint32_t l = 0; l < i->n_layer; l++) {
         x.w.layer = (int)l;
         prog_layer(p, x.w.layer);
         row = layer(&x, row);
+        if (l + 1 < d->n_level)
+            row = EMIT(p, place, .in = {row}, .place = {.level = (uint8_t)(l + 1), .add = 1});
     }
     x.w.layer = -1;
     prog_layer(p, -1);

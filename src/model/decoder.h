@@ -11,6 +11,7 @@ struct decoder {
     /* Set by the model file before decoder_read(). */
     const char *const *honours;     /* keys otherwise refused, the last NULL */
     struct rope_ask    rope_ask;    /* head_dim is filled in */
+    const struct model_info *defaults;      /* sizes where the configuration is silent; NULL: it may not be */
 
     /* Set by decoder_read(), with the sizes in m->info. */
     float             eps, scale;   /* of norms; of attention's scores */
@@ -20,6 +21,7 @@ struct decoder {
 
     /* Set by the model file. */
     bool     sinks;                 /* attention has them */
+    uint32_t n_level;               /* of features that are placed: level 0 before the first layer, level k behind layer k - 1 */
     val    (*attention)(const struct decoder *d, const struct writer *w, val h);     /* the model file's own; NULL: as all */
     const struct moe *moe;          /* of the layers that moe_layer() tells; NULL: all have one feed-forward network */
     bool   (*moe_layer)(const struct decoder *d, uint32_t layer);

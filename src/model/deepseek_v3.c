@@ -117,7 +117,7 @@ bool model_deepseek_v3(struct model *m, struct err *e)
     struct latent      l = {.eps = 1e-6f};
     struct decoder     d = {.attention = latent_attention, .own = &l};
     struct sigmoid_moe moe;
-    json               config = checkpoint_config(m->checkpoint);
+    json               config = m->config;
     bool               pairs = true;
     if (!config_count(config, "qk_rope_head_dim", 4096, 0, &l.turned, e) || !config_count(config, "qk_nope_head_dim", 4096, 0, &l.nope, e) ||
         !config_count(config, "v_head_dim", 4096, 0, &l.value, e) || !config_count(config, "kv_lora_rank", 1 << 16, 0, &l.kv_rank, e))

@@ -10,7 +10,7 @@ bool model_glm4_moe(struct model *m, struct err *e)
     static const char *const honours[] = {"partial_rotary_factor", "use_qk_norm", NULL};
     struct decoder     d = {.honours = honours, .rope_ask.partial = true};
     struct sigmoid_moe moe;
-    json               config = checkpoint_config(m->checkpoint);
+    json               config = m->config;
     return decoder_read(&d, m, e) && config_flag(config, "attention_bias", &d.qkv_bias, e) &&
            config_flag(config, "use_qk_norm", &d.qk_norm, e) && sigmoid_moe_read(&d, m, &moe, e) && decoder_write(&d, m, e);
 }

@@ -19,7 +19,7 @@ bool model_gpt_oss(struct model *m, struct err *e)
     struct decoder d = {.honours = honours, .qkv_bias = true, .sinks = true, .window_period = 2, .moe_layer = every_layer};
     struct moe     moe = {.at = "model.layers.#.mlp", .router = ROUTER_SOFTMAX, .act = ACT_CLIPPED, .normalise = true,
                           .pairs = true, .biased = true, .scaling = 1};
-    json           config = checkpoint_config(m->checkpoint);
+    json           config = m->config;
     double         limit = 7, alpha = 1.702;
     if (!decoder_read(&d, m, e) || !config_flag(config, "attention_bias", &d.qkv_bias, e) ||
         !decoder_window(&d, m, 128, e) || !config_number(config, "swiglu_limit", 1e-3, 1e6, &limit, e) ||

@@ -7,13 +7,13 @@
 static bool has(const struct model *m, const char *name)
 {
     struct tensor t;
-    return checkpoint_find(m->checkpoint, name, &t);
+    return model_find(m, name, &t, NULL);
 }
 
 bool model_llama(struct model *m, struct err *e)
 {
     struct decoder d = {0};
-    json           config = checkpoint_config(m->checkpoint);
+    json           config = m->config;
     bool           mistral = str_is(str_of(m->info.arch), "MistralForCausalLM");
     bool           bias = has(m, "model.layers.0.self_attn.q_proj.bias");
     if (!decoder_read(&d, m, e))

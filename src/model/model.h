@@ -76,6 +76,7 @@ struct model {
     struct vision     vision;       /* prog NULL: it sees nothing */
     const struct checkpoint *checkpoint;    /* borrowed */
     json              config;       /* of the text: config.json, or what it has under "text_config"; borrowed */
+    uint32_t          tower_layers; /* of the tower's layers, those that its program runs; 0: all */
     struct made      *made;         /* tensors that the checkpoint has in another form; owned */
 };
 
@@ -83,6 +84,11 @@ struct model {
  * no sense, or a weight that is missing or has another shape (every weight is looked up, no number is read). */
 MUST_USE bool model_open(struct model **out, const struct checkpoint *c, struct err *e);
 void          model_close(struct model *m);     /* NULL is fine; the checkpoint stays open */
+
+/* Finds a tensor by the name that it has in programs.  Checkpoints of models that see have their parts under many roofs, which
+ * stand for three here: text is "model." and "lm_head.", the tower "vision.", what lies between "projector.".  real: room for 256,
+ * gets the name in the checkpoint; or NULL. */
+bool model_find(const struct model *m, const char *name, struct tensor *out, char *real);
 
 /* The checkpoint tensors behind weight w, in stacking order, checked.  *n 0: optional and absent, or a constant. */
 MUST_USE bool model_weight(const struct model *m, wt w, struct tensor part[4], size_t *n, struct err *e);

@@ -109,7 +109,7 @@ static bool act_is(json config, const char *key, const char *name, struct err *e
 
 static bool read_all(struct nemotron *x, struct model *m, struct err *e)
 {
-    json          config = checkpoint_config(m->checkpoint);
+    json          config = m->config;
     double        eps = 1e-5;
     struct tensor head;
     x->tied = !checkpoint_find(m->checkpoint, "lm_head.weight", &head);

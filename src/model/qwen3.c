@@ -7,7 +7,7 @@ bool model_qwen3(struct model *m, struct err *e)
 {
     struct decoder d = {.qk_norm = true};
     if (!decoder_read(&d, m, e) || !decoder_window_switch(&d, m, e) ||
-        !config_flag(checkpoint_config(m->checkpoint), "attention_bias", &d.qkv_bias, e))
+        !config_flag(m->config, "attention_bias", &d.qkv_bias, e))
         return false;
     d.o_bias = d.qkv_bias;
     return decoder_write(&d, m, e);

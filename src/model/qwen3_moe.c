@@ -15,7 +15,7 @@ static bool is_sparse(const struct decoder *d, uint32_t layer)
 
 bool qwen3_moe_read(struct decoder *d, const struct model *m, struct qwen3_sparse *s, struct moe *e, struct err *err)
 {
-    json config = checkpoint_config(m->checkpoint), only = json_get(config, "mlp_only_layers");
+    json config = m->config, only = json_get(config, "mlp_only_layers");
     *e = (struct moe){.router = ROUTER_SOFTMAX, .act = d->act, .scaling = 1, .at = "model.layers.#.mlp"};
     if (!config_count(config, "num_experts", EXPERTS_MAX, 0, &e->n, err) ||
         !config_count(config, "num_experts_per_tok", EXPERTS_MAX, 0, &e->k, err) ||
@@ -37,7 +37,7 @@ bool model_qwen3_moe(struct model *m, struct err *e)
     struct qwen3_sparse s;
     struct moe          moe;
     if (!decoder_read(&d, m, e) || !decoder_window_switch(&d, m, e) ||
-        !config_flag(checkpoint_config(m->checkpoint), "attention_bias", &d.qkv_bias, e))
+        !config_flag(m->config, "attention_bias", &d.qkv_bias, e))
         return false;
     d.o_bias = d.qkv_bias;
     return qwen3_moe_read(&d, m, &s, &moe, e) && decoder_write(&d, m, e);

@@ -136,7 +136,7 @@ bool model_qwen3_next(struct model *m, struct err *e)
     static const char *const honours[] = {"num_experts", "partial_rotary_factor", NULL};
     struct next    x = {0};
     struct decoder d = {.honours = honours, .rope_ask.partial = true, .attention = either, .own = &x};
-    json           config = checkpoint_config(m->checkpoint), types = json_get(config, "layer_types");
+    json           config = m->config, types = json_get(config, "layer_types");
     if (!decoder_read(&d, m, e) || !config_flag(config, "attention_bias", &d.qkv_bias, e) ||
         !config_count(config, "linear_num_value_heads", 1 << 12, 0, &x.heads, e) ||
         !config_count(config, "linear_num_key_heads", 1 << 12, 0, &x.key_heads, e) ||

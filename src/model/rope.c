@@ -14,7 +14,7 @@ struct rope {
     json     scaling;               /* NULL: none */
     double   base;
     uint32_t dim;                   /* columns of a head that are turned */
-    bool     partial;
+    bool     partial, axes;
     double   context;               /* max_position_embeddings */
     json     config;
     float   *freq, *freq_long;      /* [dim / 2]; freq_long NULL: the same */
@@ -28,7 +28,7 @@ static float rope_period(const struct rope *r, uint32_t i)
 }
 
 /* Every key of a scaling must be understood: what is left out changes every answer a little. */
-static bool keys_known(json scaling, bool partial, struct err *e)
+static bool keys_known(json scaling, bool partial, bool axes, struct err *e)
 {
     static const char *const known[] = {
         "rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "low_freq_factor",
@@ -36,7 +36,7 @@ static bool keys_known(json scaling, bool partial, struct err *e)
         "partial_rotary_factor", "finetuned", "short_factor", "long_factor",
     };
     for (struct json_iter it = json_iter(scaling); json_next(&it);) {
-        bool found = json_type(it.value) == JSON_NULL;
+        bool found = json_type(it.value) == JSON_NULL || (axes && (str_is(it.key, "mrope_section") || str_is(it.key, "mrope_interleaved")));
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             found = found || str_is(it.key, known[i]);
         if (!found)
@@ -162,7 +162,7 @@ static bool scale(struct rope *r, struct err *e)
     static const struct {
         const char *name;
         bool (*scale)(struct rope *, struct err *);
-    } kinds[] = {{"default", NULL},          {"linear", scale_linear},   {"llama3", scale_llama3},
+    } kinds[] = {{"default", NULL},          {"mrope", NULL}, {"linear", scale_linear},   {"llama3", scale_llama3},
                  {"yarn", scale_yarn},       {"longrope", scale_long},   {"su", scale_long}};
 
     if (!r->scaling)
@@ -170,7 +170,7 @@ static bool scale(struct rope *r, struct err *e)
     if (json_type(r->scaling) != JSON_OBJECT)
         return err_set(e, ERR_CORRUPT, "configuration: rope_scaling is %s; an object is wanted",
                        json_type_name(r->scaling));
-    if (!keys_known(r->scaling, r->partial, e))
+    if (!keys_known(r->scaling, r->partial, r->axes, e))
         return false;
     json kind = json_get(r->scaling, "rope_type");
     if (!json_str(kind).p)
@@ -229,19 +229,51 @@ static bool rope_columns(struct rope *r, const struct rope_ask *ask, struct err 
            err_set(e, ERR_CORRUPT, "configuration: head_dim %u is odd, or the part of it that is turned", ask->head_dim);
 }
 
+/* Which axis each frequency follows: sections of time, row and column one after the other, or, interleaved, row and column
+ * every third as far as they go, and time all else. */
+static bool rope_axes(const struct rope *r, const struct model *m, wt *out, struct err *e)
+{
+    json     list = json_get(r->scaling, "mrope_section");
+    uint32_t n = r->dim / 2, section[3] = {0}, all = 0;
+    bool     interleaved = false;
+    for (unsigned k = 0; k < 3; k++) {
+        int64_t x = json_int_or(json_at(list, k), -1);
+        if (json_len(list) != 3 || x < 0 || x > n)
+            return err_set(e, ERR_CORRUPT, "configuration: mrope_section is not three counts of %u frequencies", n);
+        all += section[k] = (uint32_t)x;
+    }
+    if (all != n)
+        return err_set(e, ERR_CORRUPT, "configuration: mrope_section counts %u of %u frequencies", all, n);
+    if (!config_flag(r->scaling, "mrope_interleaved", &interleaved, e))
+        return false;
+    float *axis = mem_array(n, sizeof *axis);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t third = i % 3;
+        if (interleaved)
+            axis[i] = third && i < 3 * section[third] ? (float)third : 0;
+        else
+            axis[i] = i < section[0] ? 0 : i < section[0] + section[1] ? 1 : 2;
+    }
+    *out = bundle_const(m->bundle, axis, n);
+    free(axis);
+    return true;
+}
+
 bool rope_read(const struct model *m, const struct rope_ask *ask, struct rope_freqs *out, struct err *e)
 {
-    json        config = checkpoint_config(m->checkpoint);
+    json        config = m->config;
     struct rope r = {.config = config, .scaling = scaling_of(config, ask->kind), .base = 10000, .factor = 1,
-                     .context = m->info.context, .partial = ask->partial};
+                     .context = m->info.context, .partial = ask->partial, .axes = ask->axes};
     if (!rope_base(&r, ask, e) || !rope_columns(&r, ask, e))
         return false;
     r.freq = mem_array(r.dim / 2, sizeof *r.freq);
     for (uint32_t i = 0; i < r.dim / 2; i++)
         r.freq[i] = 1.0f / rope_period(&r, i);
-    bool ok = scale(&r, e) && divide(&r, m->checkpoint, e);
+    wt   axes = {0};
+    bool ok = scale(&r, e) && divide(&r, m->checkpoint, e) && (!ask->axes || rope_axes(&r, m, &axes, e));
     if (ok)
         *out = (struct rope_freqs){
+            .axes = axes,
             .w = bundle_const(m->bundle, r.freq, r.dim / 2),
             .w_long = r.freq_long ? bundle_const(m->bundle, r.freq_long, r.dim / 2) : (wt){0},
             .n_rot = r.dim < ask->head_dim ? r.dim : 0, .from = r.from, .factor = (float)r.factor};

@@ -10,6 +10,7 @@
 
 /* What OP_rope wants to know.  n_rot 0: whole heads are turned. */
 struct rope_freqs {
+    wt       axes;                  /* of each frequency, if there is more than one; else none */
     wt       w, w_long;             /* constants of the bundle; w_long: of sequences beyond `from` tokens, if there are such */
     uint32_t n_rot, from;
     float    factor;                /* on cosines and sines */
@@ -19,6 +20,7 @@ struct rope_ask {
     uint32_t    head_dim;
     uint32_t    turned;             /* columns of a head that are turned, whatever the configuration has; 0: as it has */
     bool        partial;            /* partial_rotary_factor is honoured */
+    bool        axes;               /* and so is mrope_section: positions have three axes */
     const char *kind;               /* of layer, where rope_parameters has one set for each kind; NULL: any */
     const char *base;               /* NULL, or the key of a base that holds, without any scaling, where there is no such set */
 };

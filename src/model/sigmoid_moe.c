@@ -42,7 +42,7 @@ bool sigmoid_router_read(struct moe *e, json config, struct err *err)
 
 bool sigmoid_moe_read(struct decoder *d, const struct model *m, struct sigmoid_moe *x, struct err *e)
 {
-    json     config = checkpoint_config(m->checkpoint);
+    json     config = m->config;
     uint32_t shared = 0;
     *x = (struct sigmoid_moe){.moe = {.at = "model.layers.#.mlp", .act = d->act}};
     x->dense_first = (uint32_t)json_int_or(json_get(config, "first_k_dense_replace"), 0);

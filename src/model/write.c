@@ -47,7 +47,7 @@ bool write_has(const struct writer *w, const char *name)
     struct tensor       t;
     const struct weight x = {.part = {name}, .layer = w->layer};
     weight_name(&x, 0, text, sizeof text);
-    return checkpoint_find(w->m->checkpoint, text, &t);
+    return model_find(w->m, text, &t, NULL);
 }
 
 /* ---- experts ------------------------------------------------------------------------------------------------------ */
@@ -93,6 +93,7 @@ static wt experts(const struct writer *w, const struct moe *e, const char *modul
 {
     char room[2][NAME_ROOM];
     m.n_expert = e->n;
+    m.turned = e->turned && m.in > 1;
     for (unsigned i = 0, n = 0; i < 2; i++)
         if (module[i]) {
             m.part[n] = below(e, module[i], end, room[i]);

@@ -39,6 +39,7 @@ struct moe {
     bool        normalise;
     bool        pairs;              /* where gate and up are one tensor, their rows alternate */
     bool        choice_bias;        /* gate.e_score_correction_bias */
+    bool        turned;             /* where gate and up are one tensor, it and down's are [in, out] */
     bool        biased;             /* the router is called so, and it and the experts have biases */
     float       scaling, limit;
 };

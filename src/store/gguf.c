@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+enum { GGUF_AXES_MAX = 4 };
+
 struct gguf {
     struct names       names;       /* of keys */
     struct gguf_entry *entry;
@@ -173,8 +175,8 @@ static bool place_take(struct reader *r, struct tensor_claim *c, uint64_t alignm
     uint32_t n_dim, type;
     if (!take_u32(r, &n_dim, e))
         return false;
-    if (n_dim > TENSOR_AXES_MAX)
-        return err_set(e, ERR_CORRUPT, "it claims %" PRIu32 " axes; GGUF has at most %d", n_dim, TENSOR_AXES_MAX);
+    if (n_dim > GGUF_AXES_MAX)
+        return err_set(e, ERR_CORRUPT, "it claims %" PRIu32 " axes; GGUF has at most %d", n_dim, GGUF_AXES_MAX);
     c->n_dim = (uint8_t)n_dim;
     for (uint32_t i = n_dim; i-- > 0;)
         if (!take_u64(r, &c->shape[i], e))

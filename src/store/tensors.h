@@ -13,7 +13,6 @@
 extern "C" {
 #endif
 
-enum { TENSOR_AXES_MAX = 4 };
 #define TENSOR_BYTES_UNSAID UINT64_MAX
 
 struct tensor_claim {

@@ -1,7 +1,8 @@
 /* cases.c -- see cases.h.
  *
  * A case is a program of one instruction.  Programs begin with token ids, so its inputs are rows of random tables: the
- * ids choose them.  Sequences lie in blocks scattered over the pool; every second row is picked. */
+ * ids choose them; or they are inputs of the run.  Sequences lie in blocks scattered over the pool; every second row is picked,
+ * some rows have features, windows have five rows at most. */
 #include "cases.h"
 
 #include "base/mem.h"
@@ -14,7 +15,7 @@
 
 extern const struct backend_type backend_ref;
 
-enum { VOCAB = 97, BLOCK_TOKENS = 16, SHIFT = 3 };
+enum { VOCAB = 97, BLOCK_TOKENS = 16, SHIFT = 3, WINDOW = 5, SPAN = 4, LEVELS = 3 };
 
 /* The inputs of the instruction, from tables of their own or side by side in one, away from its edge. */
 static void inputs(struct prog *p, const struct op_case *c, val in[3])
@@ -27,6 +28,10 @@ static void inputs(struct prog *p, const struct op_case *c, val in[3])
         all =
             EMIT(p, embed, .in = {prog_tokens(p)}, .w = {bundle_weight(prog_bundle(p), -1, &table)}, .embed.scale = 1);
     for (unsigned k = 0; k < 3 && c->in[k]; at += c->in[k++]) {
+        if (c->below) {
+            in[k] = prog_input(p, name[k], c->in[k]);
+            continue;
+        }
         table.part[0] = name[k];
         table.in = c->in[k];
         in[k] = c->views ? prog_cols(p, all, at, c->in[k])
@@ -47,7 +52,7 @@ static wt weight(struct bundle *b, const struct op_case *c, unsigned k, enum spl
     if (!w.in) {
         CHECK(w.part_out[0] <= 256);
         for (uint32_t i = 0; i < w.part_out[0]; i++)
-            numbers[i] = c->list ? (float)(i * 7919 % (c->in[0] + c->in[1])) : powf(10000, -(float)(i + k) / (float)w.part_out[0]);
+            numbers[i] = k == 2 ? (float)(i * 7 % 3) : c->list ? (float)(i * 7919 % (c->in[0] + c->in[1])) : powf(10000, -(float)(i + k) / (float)w.part_out[0]);
         return bundle_const(b, numbers, w.part_out[0]);
     }
     for (unsigned i = 0; i < 4; i++)
@@ -62,6 +67,10 @@ static struct prog *case_prog(enum op op, const struct op_case *c)
     struct prog   *p = bundle_prog(b, "case");
     struct instr   i = c->instr;
     struct err     e;
+    if (op == OP_input) {
+        prog_out(p, "out", prog_input(p, "in.0", i.input.width));
+        return prog_end(p, &e) ? p : NULL;
+    }
     if (op == OP_embed)
         i.in[0] = prog_tokens(p);
     else
@@ -85,14 +94,18 @@ static struct prog *case_prog(enum op op, const struct op_case *c)
 /* How a case is run: all its sequences from their beginning to their end, at most `chunk` tokens of each in a run. */
 struct feed {
     const struct op_case *c;
-    uint32_t n_seq, n_token, most, vocab, width;
+    uint32_t n_seq, n_token, most, vocab, width, per, axes, n_input, input_width[INPUTS_MAX];
+    bool     spans;
     uint32_t block_max, n_block;
 };
 
 static struct feed feed_of(const struct prog *p, enum op op, const struct op_case *c)
 {
     struct feed f = {.c = c, .vocab = op == OP_embed ? c->w[0].part_out[0] : VOCAB,
-                     .width = prog_value(p, prog_result(p, "out"))->width};
+                     .width = prog_value(p, prog_result(p, "out"))->width, .per = prog_per(p), .axes = prog_axes(p),
+                     .n_input = prog_n_inputs(p), .spans = op == OP_place};
+    for (uint32_t k = 0; k < f.n_input; k++)
+        prog_input_at(p, k, &f.input_width[k]);
     for (; f.n_seq < OP_CASE_SEQS && c->seq[f.n_seq]; f.n_seq++) {
         f.n_token += c->seq[f.n_seq];
         f.most = c->seq[f.n_seq] > f.most ? c->seq[f.n_seq] : f.most;
@@ -100,6 +113,74 @@ static struct feed feed_of(const struct prog *p, enum op op, const struct op_cas
     f.block_max = (f.most + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
     f.n_block = f.block_max * f.n_seq;
     return f;
+}
+
+/* What a run brings along beside tokens: random by row, whatever the run. */
+struct extras {
+    float       *input[INPUTS_MAX];
+    uint32_t    *pos, *see, *window;
+    struct span *span;
+    struct features *features;
+};
+
+static void extras_fill(const struct feed *f, struct extras *x, struct batch *in, const uint32_t done[])
+{
+    in->n_window = in->n_span = 0;
+    for (uint32_t s = 0; s < f->n_seq; s++)
+        for (uint32_t r = in->start[s]; r < in->start[s + 1]; r++) {
+            uint32_t at = done[s] + r - in->start[s], end = f->c->ahead ? (at / f->c->ahead + 1) * f->c->ahead : at + 1;
+            uint32_t last = done[s] + in->start[s + 1] - in->start[s];
+            uint64_t seed = 5000 * (s + 1) + at;
+            x->see[r] = end < last ? end : last;
+            for (uint32_t a = 0; a < f->axes; a++)
+                x->pos[a * in->n_token + r] = (at * (a + 1) + 3 * a) % 101;
+            for (uint32_t k = 0; k < f->n_input; k++)
+                for (uint32_t i = 0; i < f->input_width[k]; i++)
+                    x->input[k][(size_t)r * f->input_width[k] + i] =
+                        f->c->below && k == 0 ? (float)(rig_random(&seed) % f->c->below) : rig_normal(&seed);
+            if ((r - in->start[s]) % WINDOW == 0)
+                x->window[in->n_window++] = r;
+            if (f->spans && at % 7 == 3 && r + 2 <= in->start[s + 1] && in->n_span < SPAN)
+                x->span[in->n_span++] = (struct span){.row = r, .n = 2, .from = at % 5, .step = 8, .features = x->features};
+        }
+    x->window[in->n_window] = in->n_token;
+}
+
+static bool extras_make(const struct feed *f, const struct rig *r, struct extras *x, struct batch *in)
+{
+    struct err e;
+    *x = (struct extras){.pos = mem_array((size_t)f->axes * f->n_token, sizeof *x->pos), .see = mem_array(f->n_token, sizeof *x->see),
+                         .window = mem_array(f->n_token + 1, sizeof *x->window), .span = mem_array(SPAN, sizeof *x->span)};
+    for (uint32_t k = 0; k < f->n_input; k++)
+        x->input[k] = mem_array((size_t)f->n_token * f->input_width[k], sizeof *x->input[k]);
+    in->input = (const float *const *)x->input;
+    in->pos = f->axes > 1 ? x->pos : NULL;
+    in->see = f->c->ahead ? x->see : NULL;
+    in->window = x->window;
+    in->span = x->span;
+    if (!f->spans)
+        return true;
+    size_t   n = (size_t)8 * LEVELS * f->width;
+    float   *rows = mem_array(n, sizeof *rows);
+    uint64_t seed = 99;
+    for (size_t i = 0; i < n; i++)
+        rows[i] = rig_normal(&seed);
+    bool ok = r->type->features_new(r->backend, n * sizeof *rows, &x->features, &e) &&
+              r->type->features_write(x->features, 0, rows, n * sizeof *rows, &e);
+    free(rows);
+    return ok;
+}
+
+static void extras_drop(const struct rig *r, struct extras *x)
+{
+    for (uint32_t k = 0; k < INPUTS_MAX; k++)
+        free(x->input[k]);
+    if (x->features)
+        r->type->features_free(x->features);
+    free(x->pos);
+    free(x->see);
+    free(x->window);
+    free(x->span);
 }
 
 /* Appends the next rows of every sequence to the batch.  Returns whether there were any. */
@@ -130,15 +211,17 @@ static float *feed_run(const struct feed *f, const struct rig *r, bool picked, s
                        .slot = slot,
                        .block_max = f->block_max, .pick = pick};
     struct err e;
-    bool       ok = true;
+    struct extras x;
+    bool          ok = extras_make(f, r, &x, &in);
     rig_shuffle(block, f->n_block, 7);
     *n = 0;
     while (ok && feed_next(f, done, &in, token, start)) {
         for (in.n_pick = 0; in.n_pick < (in.n_token + 1) / 2; in.n_pick++)
             pick[in.n_pick] = 2 * in.n_pick;
+        extras_fill(f, &x, &in, done);
         ok = r->type->run(r->plan, &in, NULL, &e);
         const float *rows = ok ? r->type->result(r->plan, "out") : NULL;
-        uint32_t     n_row = picked ? in.n_pick : in.n_token;
+        uint32_t     n_row = picked ? in.n_pick : in.n_token / f->per;
         for (size_t i = 0; rows && i < (size_t)n_row * f->width; i++)
             out[*n * f->width + i] = rows[i];
         *n += n_row;
@@ -146,6 +229,7 @@ static float *feed_run(const struct feed *f, const struct rig *r, bool picked, s
             done[s] += start[s + 1] - start[s];
         ok = rows != NULL;
     }
+    extras_drop(r, &x);
     free(token);
     free(pick);
     free(block);

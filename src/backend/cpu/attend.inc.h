@@ -227,21 +227,15 @@ TILE void attend_tile_any(unsigned nr, const struct attend_job *j, struct attend
         attend_tile(8, j, row, head, next, kind);
 }
 
-LANE uint32_t first_seen(const struct attend_job *j, const struct attend_row *r)
-{
-    uint32_t position = r->token->position;
-    return j->window && position >= j->window ? position - j->window + 1 : 0;
-}
-
 /* Which slots of block b the row sees. */
 LANE void look_at(const struct attend_job *j, struct attend_row *r, uint32_t b)
 {
-    uint32_t n = j->kv.n_slot, begin = b * n, first = first_seen(j, r), position = r->token->position;
+    uint32_t n = j->kv.n_slot, begin = b * n, first = r->token->from, end = r->token->to;
     r->from = r->to = 0;
-    if (position < begin || first >= begin + n)
+    if (end <= begin || first >= begin + n)
         return;
     r->from = first > begin ? first - begin : 0;
-    r->to = position - begin + 1 < n ? position - begin + 1 : n;
+    r->to = end - begin < n ? end - begin : n;
 }
 
 /* Whether b may go through the tile of block k that a is in. */
@@ -256,7 +250,7 @@ LANE bool go_together(const struct attend_row *a, const struct attend_row *b, ui
 LANE const uint8_t *fetched_at(const struct attend_job *j, const struct attend_row *r, uint32_t b)
 {
     const uint8_t *head = j->state + j->head_at;
-    uint32_t       first = first_seen(j, r) / j->kv.n_slot, last = r->token->position / j->kv.n_slot;
+    uint32_t       first = r->token->from / j->kv.n_slot, last = (r->token->to - 1) / j->kv.n_slot;
     if (b + 2 <= last)
         return head + r->token->block[b + 2] * j->block_bytes;
     b = first + (b + 1 - last);
@@ -280,7 +274,7 @@ static void attend_rows(const unsigned nr, const struct attend_job *j, uint32_t 
         if (kind == KV_PAIRS)
             query_pairs(row[r].q, j->kv.dim, pairs);
 #endif
-        uint32_t from = first_seen(j, &row[r]) / n_slot, last = t->position / n_slot;
+        uint32_t from = t->from / n_slot, last = (t->to - 1) / n_slot;
         begin = from < begin ? from : begin;
         end = last >= end ? last + 1 : end;
     }

@@ -15,7 +15,7 @@ enum { ROW_WORK = 8192, LINE = 64, STEPS_MAX = 8 };     /* numbers in a piece of
 struct operand plan_operand(const struct plan *pl, val v)
 {
     const struct value *x = prog_value(pl->prog, v), *base = x->base.id ? prog_value(pl->prog, x->base) : x;
-    return (struct operand){.rows = x->rows, .offset = pl->storage.offset[v.id], .col = x->col, .width = x->width,
+    return (struct operand){.rows = x->rows, .per = x->per, .offset = pl->storage.offset[v.id], .col = x->col, .width = x->width,
                             .stride = base->width};
 }
 
@@ -35,6 +35,16 @@ static bool is_fast(const struct plan *pl, const struct instr *i)
         if (!pl->backend->kernels->fast[m->part[k].format])
             return false;
     return true;
+}
+
+/* Whether it multiplies bf16 by bf16. */
+static bool is_halved(const struct plan *pl, const struct packed *m)
+{
+    const struct kernels *k = pl->backend->kernels;
+    bool                  all = pl->backend->precision == PRECISION_FAST && kernels_pairs(k);
+    for (uint32_t i = 0; i < m->n_part; i++)
+        all = all && k->halves[m->part[i].format];
+    return all;
 }
 
 /* Which values may be written as int8: [n_values + 1]. */
@@ -70,12 +80,12 @@ static uint32_t turns_for(struct turns *all, uint32_t *n, const struct instr *in
     uint32_t k = 0, dim = in->rope.n_rot ? in->rope.n_rot : in->rope.head_dim;
     for (; k < *n; k++) {
         const struct turns *t = &all[k];
-        if (t->w.id == in->w[0].id && t->w_long.id == in->w[1].id && t->dim == dim && t->from == in->rope.from
+        if (t->w.id == in->w[0].id && t->w_long.id == in->w[1].id && t->axes.id == in->w[2].id && t->dim == dim && t->from == in->rope.from
             && !t->interleaved == !in->rope.interleaved && t->factor == in->rope.factor)
             return k;
     }
     if (k < TURNS_MAX)
-        all[(*n)++] = (struct turns){.w = in->w[0], .w_long = in->w[1], .dim = dim, .from = in->rope.from,
+        all[(*n)++] = (struct turns){.w = in->w[0], .w_long = in->w[1], .axes = in->w[2], .dim = dim, .from = in->rope.from,
                                      .interleaved = in->rope.interleaved, .factor = in->rope.factor};
     return k;
 }
@@ -97,21 +107,39 @@ struct step *plan_step(struct plan *pl, pieces_fn pieces, piece_fn piece, const 
 static void add_linear(struct plan *pl, struct step *s, char name[40])
 {
     const struct kernels *k = pl->backend->kernels;
-    bool                  fast = is_fast(pl, s->instr);
-    s->linear = fast ? k->fast : k->exact;
+    bool                  fast = is_fast(pl, s->instr), halved = is_halved(pl, s->w);
+    s->linear = fast ? k->fast : halved ? k->halves : k->exact;
     s->from_acts = fast && !s->in[0].act;
     if (s->from_acts)
         plan_step(pl, pieces_of_rows, run_acts, s);
+    if (halved) {
+        s->from_acts = true;
+        plan_step(pl, pieces_of_rows, run_halves, s);
+    }
     plan_step(pl, pieces_of_linear, run_linear, s);
     snprintf(name, 40, "%s %s %s%s", k->isa, s->w->n_part > 1 ? "mixed" : format_info(s->w->part[0].format)->name,
-             fast ? "x int8" : "x f32", s->from_acts ? " (converted)" : "");
+             fast ? "x int8" : halved ? "x bf16" : "x f32", s->from_acts ? " (converted)" : "");
+}
+
+static enum kv_kind kv_kind(const struct backend *b, uint32_t dim, uint32_t n_slot)
+{
+    if (b->precision != PRECISION_FAST)
+        return KV_F32;
+    return kernels_pairs(b->kernels) && dim % 2 == 0 && n_slot % 2 == 0 ? KV_PAIRS : KV_F16;
+}
+
+static void add_attend_all(struct plan *pl, struct step *s)
+{
+    uint32_t dim = s->instr->attend_all.head_dim;
+    s->kv = (struct kv_layout){.n_slot = ALL_SLOTS, .dim = dim, .kind = kv_kind(pl->backend, dim, ALL_SLOTS)};
+    plan_step(pl, pieces_of_rows, run_append_all, s);
+    plan_step(pl, pieces_of_attend_all, run_attend_all, s);
 }
 
 static void add_attend(struct plan *pl, struct step *s)
 {
-    s->kv = (struct kv_layout){.n_slot = pl->opts.block_tokens, .dim = s->instr->attend.head_dim};
-    if (pl->backend->precision == PRECISION_FAST)
-        s->kv.kind = kernels_pairs(pl->backend->kernels) && s->kv.dim % 2 == 0 && s->kv.n_slot % 2 == 0 ? KV_PAIRS : KV_F16;
+    uint32_t dim = s->instr->attend.head_dim, n_slot = pl->opts.block_tokens;
+    s->kv = (struct kv_layout){.n_slot = n_slot, .dim = dim, .kind = kv_kind(pl->backend, dim, n_slot)};
     s->state = &pl->backend->state[s->instr->s.id - 1];
     plan_step(pl, pieces_of_rows, run_append, s);
     plan_step(pl, pieces_of_attend, run_attend, s);
@@ -143,6 +171,8 @@ static bool add_instr(struct plan *pl, size_t i, const bool *act, struct err *e)
         add_linear(pl, &s, pl->name[i]);
     else if (in->op == OP_attend)
         add_attend(pl, &s);
+    else if (in->op == OP_attend_all)
+        add_attend_all(pl, &s);
     else if (in->op == OP_experts)
         return experts_add(pl, &s, pl->name[i], e);
     else if (in->op == OP_conv || in->op == OP_scan || in->op == OP_delta) {
@@ -178,12 +208,13 @@ static void link_linears(struct plan *pl)
 
 enum part {
     PART_TOKEN, PART_PICK, PART_ACTS, PART_SCRATCH, PART_POSITION, PART_SEQ, PART_ORDER, PART_SEQ_ORDER, PART_SPAN, PART_TURNS,
-    PART_EXPERTS, PARTS
+    PART_EXPERTS,
+    PART_ALL, PART_LOOK, PART_WINDOW_LOOK, PART_SEQ_BLOCK, PART_BLOCK, PARTS
 };
 
 struct sizes {
     uint64_t at[PARTS + 1];         /* where each part begins; the last: the whole */
-    uint64_t act_stride, scratch_floats, turn_floats;
+    uint64_t act_stride, scratch_floats, turn_floats, all_width;
 };
 
 static void longest(uint64_t *most, uint64_t n)
@@ -204,11 +235,18 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         uint64_t            width = prog_value(p, in->out)->width;
         if (in->op == OP_norm || in->op == OP_glu || in->op == OP_act)
             longest(&z.scratch_floats, width);
-        else if (in->op == OP_linear)
+        else if (in->op == OP_linear) {
             longest(&z.act_stride, prog_value(p, in->in[0])->width / GROUP * sizeof(struct act_group));
+            longest(&z.act_stride, round16(prog_value(p, in->in[0])->width) * sizeof(uint16_t));
+        }
         else if (in->op == OP_attend)
             longest(&z.scratch_floats, attend_scratch(o->block_tokens, in->attend.head_dim) + SPAN_TOKENS * in->attend.head_dim * width
                                            / prog_value(p, in->in[1])->width);
+        else if (in->op == OP_attend_all) {
+            longest(&z.scratch_floats, attend_scratch(ALL_SLOTS, in->attend_all.head_dim));
+            longest(&z.all_width, prog_value(p, in->in[1])->width);
+        } else if (in->op == OP_gather)
+            longest(&z.scratch_floats, width);
         else if (in->op == OP_scan || in->op == OP_delta)
             longest(&z.scratch_floats, 2 * tokens);
         else if (in->op == OP_experts)
@@ -220,6 +258,7 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
     }
     z.act_stride = (z.act_stride + LINE - 1) / LINE * LINE;
     z.scratch_floats = (z.scratch_floats + 15) / 16 * 16;
+    uint64_t       blocks = z.all_width ? tokens / ALL_SLOTS + o->seq_max + 1 : 0, looks = z.all_width ? tokens / LOOK_ROWS + o->seq_max + 1 : 0;
     const uint64_t bytes[PARTS] = {
         [PART_TOKEN] = values->token_floats * tokens * sizeof(float),
         [PART_PICK] = (uint64_t)values->pick_floats * o->pick_max * sizeof(float),
@@ -229,9 +268,14 @@ static struct sizes sizes_of(const struct backend *b, const struct prog *p, cons
         [PART_SEQ] = tokens * sizeof(uint32_t),
         [PART_ORDER] = tokens * sizeof(uint32_t),
         [PART_SEQ_ORDER] = o->seq_max * sizeof(uint32_t),
-        [PART_SPAN] = (tokens / SPAN_TOKENS + o->seq_max + 1) * sizeof(struct span),
+        [PART_SPAN] = (tokens / SPAN_TOKENS + o->seq_max + 1) * sizeof(struct walk),
         [PART_TURNS] = z.turn_floats * sizeof(float) * n_turns,
         [PART_EXPERTS] = experts_bytes(p, (uint32_t)rows),
+        [PART_ALL] = blocks * ALL_SLOTS * 2 * z.all_width * (b->precision == PRECISION_FAST ? 2 : sizeof(float)),
+        [PART_LOOK] = looks * sizeof(struct look),
+        [PART_WINDOW_LOOK] = (z.all_width ? tokens + 1 : 0) * sizeof(struct look),
+        [PART_SEQ_BLOCK] = (z.all_width ? o->seq_max : 0) * sizeof(uint32_t),
+        [PART_BLOCK] = blocks * sizeof(uint32_t),
     };
     for (unsigned i = 0; i < PARTS; i++) {
         uint64_t next = z.at[i] + (bytes[i] + LINE - 1) / LINE * LINE;
@@ -268,7 +312,14 @@ static bool have_memory(struct plan *pl, struct err *e)
     pl->token_seq = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ]);
     pl->order = (uint32_t *)(void *)(pl->memory + z.at[PART_ORDER]);
     pl->seq_order = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ_ORDER]);
-    pl->span = (struct span *)(void *)(pl->memory + z.at[PART_SPAN]);
+    pl->span = (struct walk *)(void *)(pl->memory + z.at[PART_SPAN]);
+    if (z.all_width) {
+        pl->all = pl->memory + z.at[PART_ALL];
+        pl->look[0] = (struct look *)(void *)(pl->memory + z.at[PART_LOOK]);
+        pl->look[1] = (struct look *)(void *)(pl->memory + z.at[PART_WINDOW_LOOK]);
+        pl->seq_block = (uint32_t *)(void *)(pl->memory + z.at[PART_SEQ_BLOCK]);
+        pl->block = (uint32_t *)(void *)(pl->memory + z.at[PART_BLOCK]);
+    }
     experts_place(pl, pl->opts.token_max > pl->opts.pick_max ? pl->opts.token_max : pl->opts.pick_max,
                   pl->memory + z.at[PART_EXPERTS]);
     for (unsigned k = 0; k < TURNS_MAX; k++)
@@ -293,6 +344,7 @@ bool plan_compile(struct backend *b, const struct prog *p, const struct plan_opt
     pl->backend = b;
     pl->prog = p;
     pl->opts = *o;
+    pl->axes = prog_axes(p);
     pl->step = mem_array(prog_len(p) * STEPS_MAX, sizeof *pl->step);
     pl->name = mem_array(prog_len(p), sizeof *pl->name);
     storage_plan(p, o->keep_all, &pl->storage);

@@ -2,6 +2,7 @@
 #include "backend/cpu/cpu.h"
 
 #include "backend/cpu/touch.h"
+#include "backend/host.h"
 
 #include "base/mem.h"
 #include "base/threads.h"
@@ -45,8 +46,10 @@ static bool cpu_size(struct backend *b, const struct prog *p, const struct plan_
 {
     (void)e;
     *out = (struct cost){.scratch_bytes = plan_scratch_bytes(b, p, o)};
-    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++) {
-        const struct state *s = bundle_state_at(prog_bundle(p), (st){(uint16_t)i});
+    for (size_t i = 0; i < prog_len(p); i++) {
+        if (!prog_at(p, i)->s.id)
+            continue;
+        const struct state *s = bundle_state_at(prog_bundle(p), prog_at(p, i)->s);
         *(s->kind == STATE_SEQUENCE ? &out->slot_bytes : &out->block_bytes) += state_bytes(s, o->block_tokens, b->precision);
     }
     return true;
@@ -139,17 +142,33 @@ static bool cpu_compile(struct backend *b, const struct prog *p, const struct pl
     if (bundle_world(m) != 1)
         return err_set(e, ERR_UNSUPPORTED, "cpu runs one rank, not %d", bundle_world(m));
     CHECK(b->n_state == bundle_n_states(m) && b->n_weight == bundle_n_weights(m));
-    CHECK(b->n_state == 0 || b->block_tokens == o->block_tokens);
+    CHECK(!prog_has_state(p, STATE_TOKEN) || b->block_tokens == o->block_tokens);
     for (size_t i = 0; i < b->n_weight; i++)
         CHECK(b->here[i]);
     return plan_compile(b, p, o, out, e);
 }
 
-static bool cpu_run(struct plan *pl, const struct batch *in, struct err *e)
+static bool cpu_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
     (void)e;
-    plan_run(pl, in);
+    CHECK(done || !in->run_max);
+    bool over = plan_run(pl, in);
+    if (done)
+        *done = over;
     return true;
+}
+
+static void cpu_stop(struct plan *pl)
+{
+    pl->going = false;
+}
+
+static bool cpu_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at, struct err *e)
+{
+    val v = prog_result(pl->prog, name);
+    CHECK(v.id);
+    struct operand o = plan_operand(pl, v);
+    return host_keep(plan_value(pl, &o), plan_rows(pl, &o), o.width, from, n, into, at, e);
 }
 
 static const float *cpu_result(struct plan *pl, const char *name)
@@ -169,7 +188,7 @@ static bool cpu_tap(struct plan *pl, val v, float *out, struct err *e)
         return err_set(e, ERR_UNSUPPORTED, "token ids are not kept");
     struct operand o = plan_operand(pl, v);
     const float   *x = plan_value(pl, &o);
-    for (uint32_t r = 0; r < pl->rows[o.rows]; r++)
+    for (uint32_t r = 0; r < plan_rows(pl, &o); r++)
         memcpy(out + (size_t)r * o.width, x + (size_t)r * o.stride, o.width * sizeof *out);
     return true;
 }
@@ -195,7 +214,13 @@ const struct backend_type backend_cpu = {
     .compile = cpu_compile,
     .plan_free = plan_drop,
     .run = cpu_run,
+    .stop = cpu_stop,
     .result = cpu_result,
+    .features_new = host_features_new,
+    .features_free = host_features_free,
+    .features_write = host_features_write,
+    .features_read = host_features_read,
+    .keep = cpu_keep,
     .tap = cpu_tap,
     .kernel = cpu_kernel,
 };

@@ -48,6 +48,7 @@ static inline size_t state_bytes(const struct state *s, uint32_t block_tokens, e
 /* A value as a step reads or writes it: rows of floats, or of int8 groups in the same place and at the same distance. */
 struct operand {
     enum rows_of rows;
+    uint32_t     per;               /* it has a row for so many of those */
     uint32_t     offset;            /* floats per row, to the value's place */
     uint32_t     col, width, stride;
     bool         act;
@@ -71,12 +72,12 @@ struct step {
     const struct states *state;
     uint32_t            turns;      /* which of the plan's tables of turns */
     uint32_t            chunk;      /* rows of a piece, where rows are independent */
-    bool                from_acts;  /* linear: its input was turned into int8 by the step before */
+    bool                from_acts;  /* linear: its input was turned into int8, or bf16, by the step before */
 };
 
 /* Cosines and sines of this run's positions: one table for each set of frequencies. */
 struct turns {
-    wt       w, w_long;
+    wt       w, w_long, axes;
     uint32_t dim, from;             /* columns turned; sequences longer than `from` have those of w_long */
     uint8_t  interleaved;
     float    factor;
@@ -95,11 +96,17 @@ struct experts_room {
 };
 
 /* Tokens that attend as one piece for each key head: of one sequence, or of some that begin with the same blocks. */
-struct span {
+struct walk {
     uint32_t from, n;               /* in the order that brings such sequences together */
 };
 
-enum { SPAN_TOKENS = 16, TURNS_MAX = 8 };
+/* Rows that attend to all of a picture, or of a window of it, as one piece for each key head. */
+struct look {
+    uint32_t row, n, block;         /* the picture's first block */
+    uint32_t from, to;              /* what they see, counted from the picture's first row */
+};
+
+enum { SPAN_TOKENS = 16, TURNS_MAX = 8, ALL_SLOTS = 64, LOOK_ROWS = 16 };
 
 struct plan {
     struct backend    *backend;
@@ -110,39 +117,52 @@ struct plan {
     uint32_t           n_step;
     char             (*name)[40];   /* of each instruction's kernel */
     struct turns       turns[TURNS_MAX];
-    uint32_t           n_turns;
+    uint32_t           n_turns, axes;
     size_t             act_stride;  /* bytes of a row in `acts` */
     size_t             scratch_floats;      /* of each worker */
 
     uint8_t           *memory;      /* all of the following */
     size_t             bytes;
     float             *room[2];     /* values of tokens, of picks: by enum rows_of */
-    uint8_t           *acts;        /* a linear's input as int8, when no step before wrote it so */
+    uint8_t           *acts;        /* a linear's input as int8, when no step before wrote it so, or as bf16 */
     float             *scratch;
     uint32_t          *position, *token_seq;        /* of each token of the run */
     uint32_t          *seq_order, *order;           /* the run's sequences, and its tokens, alike ones side by side */
-    struct span       *span;
+    struct walk       *span;
     struct experts_room experts;
+    uint8_t           *all;         /* keys and values of attend_all: of all heads in blocks of ALL_SLOTS rows */
+    struct look       *look[2];     /* at pictures, at windows */
+    uint32_t          *seq_block, *block;       /* the first block of each picture; numbers of all blocks */
 
     const struct batch *in;         /* the run */
-    uint32_t           rows[2], n_span;
+    uint32_t           rows[2], n_span, n_look[2];
+
+    /* Where the run is: pieces first .. first + n_open - 1 of n_piece of a step are under way. */
+    bool               going;       /* it has begun and is not done */
+    uint32_t           at, first, n_open, n_piece;
+    uint64_t           open_ns, stop_ns;        /* since when; when to stop, 0: never */
 };
 
 /* run.c: how steps run; compile only chooses among these. */
 uint32_t pieces_of_rows(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_linear(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_attend(const struct plan *pl, const struct step *s);
+uint32_t pieces_of_attend_all(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_conv(const struct plan *pl, const struct step *s);       /* recur.c */
 uint32_t pieces_of_scan(const struct plan *pl, const struct step *s);
 uint32_t pieces_of_delta(const struct plan *pl, const struct step *s);
 void     run_turns(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_acts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+void     run_halves(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
+void     run_append_all(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 void     run_append(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 #define OP(name, what, ...) void run_##name(struct plan *pl, const struct step *s, uint32_t i, unsigned worker);
 #include "program/ops.def"
 #undef OP
 
-bool         plan_run(struct plan *pl, const struct batch *in);
+bool         plan_run(struct plan *pl, const struct batch *in);            /* false: it stopped, and goes on with the next */
+uint32_t     plan_rows(const struct plan *pl, const struct operand *o);
+float       *plan_row(const struct plan *pl, const struct operand *o, uint32_t r);
 const float *plan_value(const struct plan *pl, const struct operand *o);    /* its first row */
 
 /* compile.c */

@@ -177,14 +177,14 @@ static void choose(const struct step *s, const float *logit, uint32_t *chosen, f
 void run_experts(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     (void)worker;
-    uint32_t k = s->instr->experts.k, n = pl->rows[s->out.rows], to = (i + 1) * s->chunk;
+    uint32_t k = s->instr->experts.k, n = plan_rows(pl, &s->out), to = (i + 1) * s->chunk;
     for (uint32_t r = i * s->chunk; r < n && r < to; r++)
         choose(s, row_of(pl, &s->in[1], r), pl->experts.chosen + (size_t)r * k, pl->experts.weight + (size_t)r * k);
 }
 
 static uint32_t one_piece(const struct plan *pl, const struct step *s)
 {
-    return pl->rows[s->out.rows] > 0;
+    return plan_rows(pl, &s->out) > 0;
 }
 
 /* Slots in the order of experts, of one expert in that of the rows. */
@@ -194,7 +194,7 @@ static void run_sort(struct plan *pl, const struct step *s, uint32_t i, unsigned
     (void)worker;
     struct experts_room *x = &pl->experts;
     uint32_t             n = s->instr->experts.n, k = s->instr->experts.k;
-    size_t               n_slot = (size_t)pl->rows[s->out.rows] * k;
+    size_t               n_slot = (size_t)plan_rows(pl, &s->out) * k;
     memset(x->first, 0, (n + 1) * sizeof *x->first);
     for (size_t a = 0; a < n_slot; a++)
         x->first[x->chosen[a] + 1]++;
@@ -218,7 +218,7 @@ static void run_sort(struct plan *pl, const struct step *s, uint32_t i, unsigned
 
 static uint32_t pieces_of_slots(const struct plan *pl, const struct step *s)
 {
-    return parts(pl->rows[s->out.rows] * s->instr->experts.k, SLOT_CHUNK);
+    return parts(plan_rows(pl, &s->out) * s->instr->experts.k, SLOT_CHUNK);
 }
 
 struct slots {
@@ -227,7 +227,7 @@ struct slots {
 
 static struct slots slots_of_piece(const struct plan *pl, const struct step *s, uint32_t i)
 {
-    uint32_t n = pl->rows[s->out.rows] * s->instr->experts.k, to = (i + 1) * SLOT_CHUNK;
+    uint32_t n = plan_rows(pl, &s->out) * s->instr->experts.k, to = (i + 1) * SLOT_CHUNK;
     return (struct slots){i * SLOT_CHUNK, to < n ? to : n};
 }
 
@@ -241,7 +241,7 @@ static float *behind(const struct plan *pl, uint32_t slot)
     return pl->experts.behind + slot * pl->experts.behind_stride;
 }
 
-static void run_gather(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
+static void run_collect(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     (void)worker;
     uint32_t width = s->in[0].width;
@@ -281,7 +281,7 @@ static void run_between(struct plan *pl, const struct step *s, uint32_t i, unsig
 static void run_gathered(struct plan *pl, const struct step *s, uint32_t i, unsigned worker)
 {
     (void)worker;
-    uint32_t k = s->instr->experts.k, n = pl->rows[s->out.rows], to = (i + 1) * s->chunk;
+    uint32_t k = s->instr->experts.k, n = plan_rows(pl, &s->out), to = (i + 1) * s->chunk;
     for (uint32_t r = i * s->chunk; r < n && r < to; r++) {
         float *out = out_row(pl, s, r);
         memset(out, 0, s->out.width * sizeof *out);
@@ -295,7 +295,7 @@ static void run_gathered(struct plan *pl, const struct step *s, uint32_t i, unsi
 /* Rows an expert has on average, at most those of a block: so all experts' matrices are cut the same way. */
 static uint32_t rows_each(const struct plan *pl, const struct step *s)
 {
-    uint32_t n = parts(pl->rows[s->out.rows] * s->instr->experts.k, pl->experts.n_active);
+    uint32_t n = parts(plan_rows(pl, &s->out) * s->instr->experts.k, pl->experts.n_active);
     return n < ROW_BLOCK ? n : ROW_BLOCK;
 }
 
@@ -374,7 +374,7 @@ bool experts_add(struct plan *pl, struct step *s, char name[40], struct err *e)
     plan_step(pl, pieces_of_rows, run_experts, s);
     plan_step(pl, one_piece, run_sort, s);
     s->from_acts = up;
-    plan_step(pl, pieces_of_slots, run_gather, s);
+    plan_step(pl, pieces_of_slots, run_collect, s);
     add_products(pl, s, s->w, s->more[0], up);
     s->from_acts = down;
     plan_step(pl, pieces_of_slots, run_between, s);

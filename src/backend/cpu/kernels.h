@@ -23,7 +23,7 @@ struct linear_job {
     struct panel_scales scales;
     uint32_t       n_panel, n_out;      /* n_out: columns that are there; the last panel may have fewer than 16 */
     uint32_t       in, n_row;
-    const void    *act;                 /* struct act_group[in / 32] or float[in], act_stride bytes apart */
+    const void    *act;                 /* struct act_group[in / 32], float[in] or bf16[round16(in)], act_stride bytes apart */
     size_t         act_stride;
     float         *out;                 /* of the first panel's first row; out_stride floats apart */
     size_t         out_stride;
@@ -49,17 +49,17 @@ struct attend_token {
     const float    *q;
     float          *out;
     const uint32_t *block;              /* of its sequence, in order */
-    uint32_t        position;
+    uint32_t        from, to;           /* it sees tokens from .. to - 1 of its sequence */
 };
 
-/* One key head, `share` query heads a token.  Tokens of one sequence follow each other, positions rising.  Tokens side by side
+/* One key head, `share` query heads a token.  Tokens of one sequence follow each other, neither end of what they see falling.  Tokens side by side
  * whose sequences share a block read it together. */
 struct attend_job {
     struct kv_layout kv;
     const uint8_t   *state;             /* of this layer; block b begins at b * block_bytes + head_at */
     size_t           block_bytes, head_at;
     const struct attend_token *token;
-    uint32_t         n_token, share, window;
+    uint32_t         n_token, share;
     float            scale, softcap;    /* softcap 0: none */
     const float     *sink;              /* of the first query head; NULL: none */
     float           *scratch;           /* attend_scratch() floats */
@@ -122,12 +122,21 @@ struct delta_job {
     size_t       stride, out_stride;
 };
 
+/* Of whole rows or a head: less its mean when centred. */
+struct norm_job {
+    const float *w, *bias;              /* bias NULL: none */
+    uint32_t     n;
+    float        eps, one;
+    bool         centred;
+};
+
 struct kernels {
     const char *isa;
     linear_fn   fast[FORMAT_COUNT];     /* by the panels' format: int8 activations; NULL where it has no int8 products */
     linear_fn   exact[FORMAT_COUNT];    /* f32 activations */
+    linear_fn   halves[FORMAT_COUNT];   /* bf16 activations, where kernels_pairs(); NULL: none */
     void (*quantise)(const float *x, uint32_t n, struct act_group *out);        /* n: whole groups */
-    void (*norm)(const float *x, const float *w, float *out, uint32_t n, float eps, float one);
+    void (*norm)(const struct norm_job *j, const float *x, float *out);
     void (*glu)(const float *x, const float *y, float *out, uint32_t n, uint8_t act, float limit);     /* x: gates */
     void (*act)(const float *x, float *out, uint32_t n, uint8_t act, float limit);
     void (*add)(const float *a, const float *b, float *out, uint32_t n);
@@ -141,7 +150,8 @@ struct kernels {
     void (*conv)(const struct conv_job *j);
     void (*scan)(const struct scan_job *j);
     void (*delta)(const struct delta_job *j);
-    bool pairs;                         /* knows KV_PAIRS, where kernels_pairs() */
+    void (*halve)(const float *x, uint32_t n, uint16_t *out);      /* to bf16; zeroes up to round16(n) */
+    bool pairs;                         /* knows KV_PAIRS and `halves`, where kernels_pairs() */
 };
 
 extern const struct kernels kernels_portable, kernels_avx2, kernels_avx512, kernels_neon, kernels_i8mm;

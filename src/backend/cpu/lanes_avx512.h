@@ -19,6 +19,7 @@ typedef __m512i vb;
  * operations a group leave on a Zen 4, where they share two pipes (lab/linear.c). */
 enum { TILE_STRIPS = 2, TILE_ROWS = 6, TILE_QUERIES = 8, DOT_OFFSET_128 = 128 };
 #define ATTEND_PAIRS "backend/cpu/attend_pairs.inc.h"
+#define LINEAR_PAIRS "backend/cpu/linear_pairs.inc.h"
 
 LANE __mmask16 lanes_below(unsigned n)
 {
@@ -223,6 +224,19 @@ LANE vf vf_e4m3(vi v)
 LANE vb vb_load(const uint8_t *p)
 {
     return _mm512_loadu_si512(p);
+}
+
+LANE vb vb_none(void)
+{
+    return _mm512_setzero_si512();
+}
+
+/* 16-bit numbers of a and b by turns: of their low halves, or of their high ones. */
+LANE vb vb_zip(vb a, vb b, const bool high)
+{
+    const vb each = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
+                                     34, 2, 33, 1, 32, 0);
+    return _mm512_permutex2var_epi16(a, high ? _mm512_add_epi16(each, _mm512_set1_epi16(16)) : each, b);
 }
 
 LANE vb vb_bits(vb v, int left, uint8_t keep)

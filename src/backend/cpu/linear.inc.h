@@ -391,4 +391,8 @@ static void linear_exact_BF16(const struct linear_job *j)
     linear_exact(FORMAT_BF16, j);
 }
 
+#ifdef LINEAR_PAIRS             /* these lanes multiply pairs of bf16 */
+#include LINEAR_PAIRS
+#endif
+
 #endif

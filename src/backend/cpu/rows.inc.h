@@ -39,25 +39,33 @@ static void row_quantise(const float *x, uint32_t n, struct act_group *out)
     }
 }
 
-static void row_norm(const float *x, const float *w, float *out, uint32_t n, float eps, float one)
+/* The sum of x, or of the squares of what it is beyond `mean`. */
+LANE float row_sum(const float *x, uint32_t n, const bool squares, float mean)
 {
-    vf       s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
+    vf       s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)}, m = vf_set(mean);
     uint32_t i = 0;
     for (; i + 64 <= n; i += 64)
         for (unsigned k = 0; k < 4; k++) {
-            vf a = vf_load(x + i + 16 * k);
-            s[k] = vf_mad(a, a, s[k]);
+            vf a = vf_sub(vf_load(x + i + 16 * k), m);
+            s[k] = squares ? vf_mad(a, a, s[k]) : vf_add(a, s[k]);
         }
     for (; i < n; i += 16) {
-        vf a = n - i >= 16 ? vf_load(x + i) : vf_load_n(x + i, n - i);
-        s[0] = vf_mad(a, a, s[0]);
+        vf a = n - i >= 16 ? vf_sub(vf_load(x + i), m) : vf_keep(vf_sub(vf_load_n(x + i, n - i), m), 0, (int)(n - i), 0);
+        s[0] = squares ? vf_mad(a, a, s[0]) : vf_add(a, s[0]);
     }
-    float by = 1 / sqrtf(vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3]))) / (float)n + eps);
-    for (i = 0; i + 16 <= n; i += 16)
-        vf_store(out + i, vf_mul(vf_mul(vf_load(x + i), vf_set(by)), vf_add(vf_load(w + i), vf_set(one))));
-    if (i < n)
-        vf_store_n(out + i, vf_mul(vf_mul(vf_load_n(x + i, n - i), vf_set(by)), vf_add(vf_load_n(w + i, n - i), vf_set(one))),
-                   n - i);
+    return vf_sum(vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3])));
+}
+
+static void row_norm(const struct norm_job *j, const float *x, float *out)
+{
+    uint32_t n = j->n;
+    float    mean = j->centred ? row_sum(x, n, false, 0) / (float)n : 0;
+    float    by = 1 / sqrtf(row_sum(x, n, true, mean) / (float)n + j->eps);
+    for (uint32_t i = 0; i < n; i += 16) {
+        unsigned k = n - i < 16 ? n - i : 16;
+        vf y = vf_mul(vf_sub(vf_load_n(x + i, k), vf_set(mean)), vf_set(by)), w = vf_add(vf_load_n(j->w + i, k), vf_set(j->one));
+        vf_store_n(out + i, j->bias ? vf_mad(y, w, vf_load_n(j->bias + i, k)) : vf_mul(y, w), k);
+    }
 }
 
 /* limit tanh(x / limit), as limit (1 - 2 / (e^2y + 1)). */
@@ -65,6 +73,20 @@ LANE vf softcapped(vf x, vf limit)
 {
     vf e = vf_exp(vf_mul(vf_set(2), vf_div(x, limit)));
     return vf_mul(limit, vf_sub(vf_set(1), vf_div(vf_set(2), vf_add(e, vf_set(1)))));
+}
+
+/* gelu(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(z) = 1 - p(t) e^-z^2 and t = 1 / (1 + 0.3275911 z) for positive z, to 1.5e-7
+ * (Abramowitz and Stegun, 7.1.26): max(x, 0) - |x| p e^-z^2 / 2 on both sides. */
+LANE vf gelu_erf(vf x)
+{
+    vf z = vf_mul(vf_abs(x), vf_set(0.70710678f)), t = vf_div(vf_set(1), vf_mad(z, vf_set(0.3275911f), vf_set(1)));
+    vf p = vf_set(1.061405429f);
+    p = vf_mad(p, t, vf_set(-1.453152027f));
+    p = vf_mad(p, t, vf_set(1.421413741f));
+    p = vf_mad(p, t, vf_set(-0.284496736f));
+    p = vf_mad(p, t, vf_set(0.254829592f));
+    p = vf_mul(vf_mul(p, t), vf_exp(vf_sub(vf_set(0), vf_mul(z, z))));
+    return vf_sub(vf_max(x, vf_set(0)), vf_mul(vf_mul(vf_abs(x), vf_set(0.5f)), p));
 }
 
 /* silu(x) = x / (1 + e^-x); gelu's tanh form is x / (1 + e^-2u) with u = sqrt(2 / pi) (x + 0.044715 x^3). */
@@ -77,6 +99,10 @@ LANE vf activated(vf x, uint8_t act, vf limit)
         return softcapped(x, limit);
     if (act == ACT_SIGMOID)
         return vf_div(vf_set(1), vf_add(vf_set(1), vf_exp(z)));
+    if (act == ACT_GELU)
+        return gelu_erf(x);
+    if (act == ACT_GELU_QUICK)
+        z = vf_mul(x, vf_set(-1.702f));
     if (act == ACT_GELU_TANH)
         z = vf_mul(vf_mul(x, vf_set(-1.5957691216f)), vf_mad(vf_mul(x, x), vf_set(0.044715f), vf_set(1)));
     if (act == ACT_CLIPPED) {

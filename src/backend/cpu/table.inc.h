@@ -36,6 +36,10 @@ const struct kernels NAME(ISA) = {
     .conv = conv_run,
     .scan = scan_run,
     .delta = delta_run,
+#ifdef LINEAR_PAIRS
+    .halves = {[FORMAT_BF16] = linear_pairs_BF16},
+    .halve = row_halve,
+#endif
 #ifdef ATTEND_PAIRS
     .pairs = true,
 #endif

@@ -85,6 +85,8 @@ static void advance(struct team *t, unsigned worker)
     const struct work *w = t->work;
     for (; t->step < w->n_step; t->step++) {
         uint32_t n = w->pieces(w->ctx, t->step);
+        if (n == TEAM_END)
+            break;
         if (n > 1 && t->n > 1) {
             hand_out(t, n);
             return;

@@ -16,12 +16,14 @@ struct team;
 
 struct work {
     uint32_t n_step;
-    uint32_t (*pieces)(void *ctx, uint32_t step);       /* 0: nothing to do; asked once, when all before is done */
+    uint32_t (*pieces)(void *ctx, uint32_t step);       /* 0: nothing to do; TEAM_END: nor behind it.  Asked once, when all before is done */
     void (*piece)(void *ctx, uint32_t step, uint32_t i, unsigned worker);   /* worker: 0 .. team_size() - 1 */
     void *ctx;
 };
 
 enum { TEAM_MAX = 256 };
+
+#define TEAM_END UINT32_MAX
 
 /* n threads, the caller of team_run() being one of them. */
 MUST_USE bool team_open(struct team **out, unsigned n, struct err *e);

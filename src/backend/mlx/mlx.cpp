@@ -190,8 +190,10 @@ bool mlx_size(struct backend *b, const struct prog *p, const struct plan_opts *o
 {
     *out = {};
     out->scratch_bytes = scratch_bytes(b, p, o);
-    for (size_t i = 1; i <= bundle_n_states(prog_bundle(p)); i++) {
-        const struct state *s = bundle_state_at(prog_bundle(p), {static_cast<uint16_t>(i)});
+    for (size_t i = 0; i < prog_len(p); i++) {
+        if (!prog_at(p, i)->s.id)
+            continue;
+        const struct state *s = bundle_state_at(prog_bundle(p), prog_at(p, i)->s);
         if (s->kind == STATE_TOKEN)
             out->block_bytes += item_bytes(b) * o->block_tokens * s->width;
         else
@@ -220,7 +222,7 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
     if (bundle_world(m) != 1)
         return err_set(e, ERR_UNSUPPORTED, "mlx runs one rank, not %d", bundle_world(m));
     CHECK(b->state.size() == bundle_n_states(m) && b->weight.size() == bundle_n_weights(m));
-    CHECK(b->state.empty() || b->block_tokens == o->block_tokens);
+    CHECK(!prog_has_state(p, STATE_TOKEN) || b->block_tokens == o->block_tokens);
     for (const held &h : b->weight)
         CHECK(h.here);
     return guarded(b, e, [&] {
@@ -233,7 +235,7 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
-        pl->overhead.n_op = b->n_block || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
+        pl->overhead.n_op = prog_n_inputs(p) == 0 && b->n_block || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
         *out = pl.release();
@@ -311,6 +313,41 @@ const float *mlx_result(struct plan *pl, const char *name)
         return true;
     });
     return ok ? pl->host_rows->data<float>() : nullptr;
+}
+
+bool mlx_features_new(struct backend *, size_t bytes, struct features **out, struct err *)
+{
+    *out = new struct features{std::vector<unsigned char>(bytes)};
+    return true;
+}
+
+void mlx_features_free(struct features *x)
+{
+    delete x;
+}
+
+bool mlx_features_write(struct features *x, size_t at, const void *in, size_t bytes, struct err *)
+{
+    CHECK(at <= x->bytes.size() && bytes <= x->bytes.size() - at);
+    std::memcpy(x->bytes.data() + at, in, bytes);
+    return true;
+}
+
+bool mlx_features_read(const struct features *x, size_t at, void *out, size_t bytes, struct err *)
+{
+    CHECK(at <= x->bytes.size() && bytes <= x->bytes.size() - at);
+    std::memcpy(out, x->bytes.data() + at, bytes);
+    return true;
+}
+
+bool mlx_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at, struct err *e)
+{
+    const float *rows = mlx_result(pl, name);
+    if (!rows)
+        return err_set(e, ERR_INTERNAL, "MLX did not give %s", name);
+    size_t width = pl->host_rows->shape(1);
+    CHECK(uint64_t{from} + n <= static_cast<uint64_t>(pl->host_rows->shape(0)));
+    return mlx_features_write(into, at, rows + from * width, n * width * sizeof *rows, e);
 }
 
 /* A number that is known when a run without picks is over: what it writes last. */
@@ -394,6 +431,11 @@ const struct backend_type face = {
     .plan_free = mlx_plan_free,
     .run = mlx_run,
     .result = mlx_result,
+    .features_new = mlx_features_new,
+    .features_free = mlx_features_free,
+    .features_write = mlx_features_write,
+    .features_read = mlx_features_read,
+    .keep = mlx_keep,
     .draw = mlx_draw,
     .wait = mlx_wait,
     .tap = mlx_tap,

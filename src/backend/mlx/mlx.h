@@ -79,6 +79,11 @@ struct backend {
         : stream(s), host(h), gpu(is_gpu), exact(is_exact), in_place(false) {}
 };
 
+/* Rows of numbers, in the host's memory: they are read when a prompt is, once. */
+struct features {
+    std::vector<unsigned char> bytes;
+};
+
 /* An instruction with what it needs at every run made ready. */
 struct step {
     const struct instr           *i;

@@ -102,6 +102,12 @@ private:
             return scan_rows(s, rows_of_lot(s, 0, l), rows_of_lot(s, 1, l), memory); });
         case OP_delta: return along(s, [&](const lot &l, const mx::array &memory) {
             return delta_rows(s, rows_of_lot(s, 0, l), rows_of_lot(s, 1, l), memory); });
+        case OP_input: return input(s);
+        case OP_gather: return gather(s);
+        case OP_fold: return mx::reshape(in(s, 0), {in(s, 0).shape(0) / length(s.i->fold.n), -1});
+        case OP_pool: return mx::mean(mx::reshape(in(s, 0), {-1, length(s.i->pool.n), in(s, 0).shape(1)}), 1);
+        case OP_place: return place(s);
+        case OP_attend_all: return attend_all(s);
         default: throw std::logic_error("an instruction without a form");
         }
     }
@@ -144,7 +150,7 @@ private:
         std::vector<int32_t> at;
         for (uint32_t s = 0; s < in_->n_seq && !positions_; s++)
             for (uint32_t r = in_->start[s]; r < in_->start[s + 1]; r++)
-                at.push_back(length(in_->past[s] + (r - in_->start[s])));
+                at.push_back(length(batch_pos(in_, 0, s, r)));
         if (!positions_)
             positions_ = ints(at);
         return *positions_;
@@ -187,7 +193,7 @@ private:
     mx::array linear(const step &s)
     {
         const held            &h = b_->weight[s.i->w[0].id - 1];
-        mx::array              x = in(s, 0);
+        mx::array              x = mx::astype(in(s, 0), type_);
         std::vector<mx::array> outs;
         for (const piece &p : h.pieces)
             outs.push_back(p.bits ? mx::quantized_matmul(x, p.w, *p.scales, p.biases, true, p.group, p.bits, p.mode)
@@ -204,9 +210,81 @@ private:
         auto      shape = x.shape();
         int       all = s.ready.at(0).shape(0), group = s.i->norm.group ? length(s.i->norm.group) : all;
         auto      normed = [&](const std::optional<mx::array> &w) {
-            return mx::reshape(mx::fast::rms_norm(mx::reshape(x, {-1, group}), w, s.i->norm.eps), shape);
+            mx::array rows = mx::reshape(x, {-1, group});
+            return mx::reshape(s.i->norm.centred ? mx::fast::layer_norm(rows, w, std::nullopt, s.i->norm.eps)
+                                                 : mx::fast::rms_norm(rows, w, s.i->norm.eps), shape);
         };
-        return group == all ? normed(s.ready.at(0)) : mx::multiply(normed(std::nullopt), s.ready.at(0));
+        bool      each = group == all;
+        mx::array y = each ? normed(s.ready.at(0)) : mx::multiply(normed(std::nullopt), s.ready.at(0));
+        if (!s.ready.count(1))
+            return y;
+        return each ? mx::reshape(mx::add(mx::reshape(y, {-1, group}), s.ready.at(1)), shape) : mx::add(y, s.ready.at(1));
+    }
+
+    /* Numbers of the run: they stay in single precision until a matrix takes them, as some are places in tables. */
+    mx::array input(const step &s)
+    {
+        return mx::array(in_->input[s.i->input.at], {length(in_->n_token), length(s.i->input.width)}, mx::float32);
+    }
+
+    mx::array gather(const step &s)
+    {
+        mx::array rows = mx::take(s.ready.at(0), mx::astype(in(s, 0), mx::int32), 0);
+        return mx::sum(mx::multiply(rows, mx::expand_dims(mx::astype(in(s, 1), type_), 2)), 1);
+    }
+
+    mx::array place(const step &s)
+    {
+        mx::array              x = in(s, 0);
+        std::vector<mx::array> parts;
+        uint32_t               at = 0, width = static_cast<uint32_t>(x.shape(1));
+        auto rest = [&](uint32_t to) {
+            if (at < to)
+                parts.push_back(rows_of(x, length(at), length(to)));
+        };
+        for (uint32_t k = 0; k < in_->n_span; k++) {
+            const struct span &p = in_->span[k];
+            size_t             first = (p.from + size_t{s.i->place.level} * p.step) * width;
+            CHECK((first + size_t{p.n} * width) * sizeof(float) <= p.features->bytes.size());
+            if (p.n == 0)
+                continue;
+            rest(p.row);
+            const float *rows = static_cast<const float *>(static_cast<const void *>(p.features->bytes.data())) + first;
+            mx::array    f = mx::astype(mx::array(rows, {length(p.n), length(width)}, mx::float32), type_);
+            parts.push_back(s.i->place.add ? mx::add(rows_of(x, length(p.row), length(p.row + p.n)), f) : f);
+            at = p.row + p.n;
+        }
+        rest(in_->n_token);
+        return parts.size() == 1 ? parts[0] : mx::concatenate(parts, 0);
+    }
+
+    /* Segments of equal length beside each other, from row `from` on, in one operation. */
+    mx::array attend_segments(const step &s, const mx::array &q, const mx::array &k, const mx::array &v, uint32_t from, uint32_t n,
+                              uint32_t segments)
+    {
+        int  dim = length(s.i->attend_all.head_dim);
+        auto heads = [&](const mx::array &x) {
+            mx::array rows = rows_of(x, length(from), length(from + n * segments));
+            return mx::transpose(mx::reshape(rows, {length(segments), length(n), -1, dim}), {0, 2, 1, 3});
+        };
+        mx::array out = mx::fast::scaled_dot_product_attention(heads(q), heads(k), heads(v), s.i->attend_all.scale);
+        return mx::reshape(mx::transpose(out, {0, 2, 1, 3}), {length(n * segments), q.shape(1)});
+    }
+
+    mx::array attend_all(const step &s)
+    {
+        const uint32_t        *bound = s.i->attend_all.windows ? in_->window : in_->start;
+        uint32_t               all = s.i->attend_all.windows ? in_->n_window : in_->n_seq;
+        mx::array              q = in(s, 0), k = in(s, 1), v = in(s, 2);
+        std::vector<mx::array> outs;
+        for (uint32_t i = 0, n; i < all; i += n) {
+            uint32_t rows = bound[i + 1] - bound[i];
+            for (n = 1; i + n < all && bound[i + n + 1] - bound[i + n] == rows; n++)
+                ;
+            if (rows)
+                outs.push_back(attend_segments(s, q, k, v, bound[i], rows, n));
+        }
+        return outs.size() == 1 ? outs[0] : mx::concatenate(outs, 0);
     }
 
     mx::array glu(const step &s)
@@ -271,10 +349,26 @@ private:
         int       dim = length(s.i->rope.head_dim), turn = s.i->rope.n_rot ? length(s.i->rope.n_rot) : dim, n = x.shape(0);
         mx::array heads = mx::reshape(x, {n, -1, dim});
         if (turn == dim)
-            return mx::reshape(b_->exact ? turned_exact(s, k, heads) : turned_fast(s, k, heads), x.shape());
+            return mx::reshape(turned_part(s, k, heads), x.shape());
         auto      part = [&](int from, int to) { return mx::slice(heads, {0, 0, from}, {n, heads.shape(1), to}); };
-        mx::array y = b_->exact ? turned_exact(s, k, part(0, turn)) : turned_fast(s, k, part(0, turn));
+        mx::array y = turned_part(s, k, part(0, turn));
         return mx::reshape(mx::concatenate({y, part(turn, dim)}, 2), x.shape());
+    }
+
+    /* MLX's own operation knows one axis. */
+    mx::array turned_part(const step &s, unsigned k, const mx::array &x)
+    {
+        return b_->exact || s.i->w[2].id ? mx::astype(turned_exact(s, k, x), type_) : turned_fast(s, k, x);
+    }
+
+    /* Where the rows are on each frequency's axis, [rows, 1, 1, frequencies]; or on the only one. */
+    mx::array places(const step &s, int n)
+    {
+        if (!s.i->w[2].id || !in_->pos)
+            return mx::reshape(mx::astype(positions(), mx::float32), {n, 1, 1, 1});
+        mx::array all(in_->pos, {length(prog_axes(pl_->prog)), n}, mx::uint32);
+        mx::array at = mx::transpose(mx::take(mx::astype(all, mx::float32), mx::astype(s.ready.at(2), mx::int32), 0));
+        return mx::reshape(at, {n, 1, 1, -1});
     }
 
     /* Every row a sequence of its own for MLX: rows of any positions in one operation. */
@@ -292,8 +386,7 @@ private:
         int  n = x.shape(0), half = x.shape(2) / 2;
         auto it = turns_.find(s.i->w[k].id);
         if (it == turns_.end()) {
-            mx::array at = mx::reshape(mx::astype(positions(), mx::float32), {n, 1, 1, 1});
-            mx::array angle = mx::multiply(at, s.ready.at(k));
+            mx::array angle = mx::multiply(places(s, n), s.ready.at(k));
             it = turns_.emplace(s.i->w[k].id, std::make_pair(mx::cos(angle), mx::sin(angle))).first;
         }
         /* [row, head, 2, half] or, in pairs, [row, head, half, 2] turned to the same. */
@@ -346,7 +439,10 @@ private:
             mx::array q = mx::expand_dims(mx::arange(past, length(end), mx::int32), 1);
             mx::array k = mx::expand_dims(mx::arange(length(first), length(end), mx::int32), 0);
             mx::array apart = mx::subtract(q, k);
-            mx::array seen = mx::greater_equal(apart, mx::array(0));
+            std::vector<int32_t> see;
+            for (uint32_t r = in_->start[s]; r < in_->start[s + 1]; r++)
+                see.push_back(length(batch_see(in_, s, r)));
+            mx::array seen = mx::less(k, mx::expand_dims(ints(see), 1));
             if (window)
                 seen = mx::logical_and(seen, mx::less(apart, mx::array(length(window))));
             it = masks_.emplace(std::make_pair(s, window), seen).first;
@@ -380,7 +476,7 @@ private:
         int      dim = length(s.i->attend.head_dim);
         uint32_t from = in_->start[seq], n = in_->start[seq + 1] - from, window = s.i->attend.window;
         uint32_t past = in_->past[seq], end = past + n, first = window && past >= window ? past - window + 1 : 0;
-        bool     cut = window && n > 1 && end > window;
+        bool     cut = n > 1 && ((window && end > window) || in_->see);
         mx::array heads = mx::reshape(rows_of(q, length(from), length(from + n)), {1, length(n), -1, dim});
         bool     bent = s.i->attend.softcap > 0;
         std::optional<mx::array> seen, sinks;
@@ -497,8 +593,8 @@ mx::array made_ready(const struct backend *b, const struct prog *p, const struct
 {
     mx::array x = vector_of(b, p, i->w[k]);
     switch (i->op) {
-    case OP_norm: return mx::astype(mx::add(x, mx::array(static_cast<float>(i->norm.one))), *b->type);
-    case OP_rope: return b->exact ? x : mx::reciprocal(x);
+    case OP_norm: return mx::astype(k == 0 ? mx::add(x, mx::array(static_cast<float>(i->norm.one))) : x, *b->type);
+    case OP_rope: return b->exact || i->w[2].id ? x : mx::reciprocal(x);
     case OP_order: return mx::astype(x, mx::int32);
     case OP_conv:
     case OP_scan:
@@ -509,7 +605,7 @@ mx::array made_ready(const struct backend *b, const struct prog *p, const struct
 
 bool is_vector(const struct backend *b, const struct prog *p, const struct instr *i, unsigned k)
 {
-    if (!i->w[k].id || i->op == OP_embed || (k == 0 && (i->op == OP_linear || i->op == OP_experts)) || (k == 1 && i->op == OP_experts))
+    if (!i->w[k].id || i->op == OP_embed || (k == 0 && (i->op == OP_linear || i->op == OP_gather || i->op == OP_experts)) || (k == 1 && i->op == OP_experts))
         return false;
     return bundle_weight_at(prog_bundle(p), i->w[k])->data || !b->weight[i->w[k].id - 1u].pieces.empty();
 }
@@ -523,9 +619,17 @@ step step_of(struct backend *b, const struct prog *p, const struct instr *i)
             mx::eval(x);
             s.ready.emplace(k, x);
         }
+    if (i->op == OP_gather) {
+        std::vector<mx::array> rows;
+        for (const piece &x : b->weight[i->w[0].id - 1u].pieces)
+            rows.push_back(x.bits ? mx::dequantize(x.w, *x.scales, x.biases, x.group, x.bits, x.mode, std::nullopt, *b->type) : x.w);
+        mx::array table = rows.size() == 1 ? rows[0] : mx::concatenate(rows, 0);
+        mx::eval(table);
+        s.ready.emplace(0, table);
+    }
     auto matrices = [&](unsigned k) { return matrix_name(b->weight[i->w[k].id - 1u]); };
     if (i->op == OP_norm)
-        s.kernel = "fast::rms_norm";
+        s.kernel = i->norm.centred ? "fast::layer_norm" : "fast::rms_norm";
     else if (i->op == OP_rope)
         s.kernel = b->exact ? "rope" : "fast::rope";
     else if (i->op == OP_linear)
@@ -551,6 +655,11 @@ mx::array activate(uint8_t act, const mx::array &x, float limit)
         return mx::multiply(mx::multiply(x, number(0.5f)), mx::add(bent, number(1)));
     }
     case ACT_RELU2: return mx::square(mx::maximum(x, number(0)));
+    case ACT_GELU: {
+        mx::array bent = mx::erf(mx::multiply(x, number(0.70710678f)));
+        return mx::multiply(mx::multiply(x, number(0.5f)), mx::add(bent, number(1)));
+    }
+    case ACT_GELU_QUICK: return mx::multiply(x, logistic(x, 1.702f));
     case ACT_SIGMOID: return logistic(x, 1);
     case ACT_SOFTCAP: return mx::multiply(mx::tanh(mx::divide(x, number(limit))), number(limit));
     case ACT_CLIPPED: {
