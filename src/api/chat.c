@@ -14,7 +14,7 @@ bool chat_post(struct call *c)
     if (ok && !o->template)
         ok = err_set(&e, ERR_UNSUPPORTED, "%s came without a chat template; use /v1/completions", o->model);
     if (ok) {
-        if (o->eyes && parts_any(json_root(doc))) {
+        if (o->eyes && media_parts_any(json_root(doc))) {
             see_begin(&q, doc);
             return false;
         }

@@ -46,7 +46,7 @@ static void put_text_part(struct json_out *w, struct str text)
 
 static bool add_media(json part, const struct place *at, struct media_parts *parts, struct content *out, struct err *e)
 {
-    if (!parts_add(parts, part, at->text, e))
+    if (!media_parts_add(parts, part, at->text, e))
         return false;
     json_open(out->w, NULL, '{');
     json_put_text(out->w, "type", parts->part[parts->n - 1].is_video ? "video" : "image");
@@ -61,7 +61,7 @@ static bool add_part(json part, const struct place *at, struct media_parts *part
     struct place room;
     if (json_type(part) != JSON_OBJECT)
         return err_param(e, at->text, "%s must be an object, not %s", at->text, json_type_name(part));
-    if (parts_is_media(part))
+    if (media_parts_is_media(part))
         return add_media(part, at, parts, out, e);
     if (!has_kind(kind, texts, sizeof texts / sizeof texts[0]))
         return err_param(e, at->text, "%s.type must be \"text\", not %s", at->text, shown(kind, &room));
@@ -80,7 +80,7 @@ static bool add_part(json part, const struct place *at, struct media_parts *part
 static bool shows(json content)
 {
     for (struct json_iter it = json_iter(content); json_next(&it);)
-        if (parts_is_media(it.value))
+        if (media_parts_is_media(it.value))
             return true;
     return false;
 }

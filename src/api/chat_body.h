@@ -3,7 +3,7 @@
 #define API_CHAT_BODY_H
 
 #include "api/fields.h"
-#include "api/parts.h"
+#include "api/media_parts.h"
 #include "chat/template.h"
 
 struct chat_words {

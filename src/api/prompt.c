@@ -91,7 +91,7 @@ bool prompt_chat(const struct prompter *p, json request, struct prompt_sight *si
     }
     if (ok)
         ok = parts.n ? show(p, request, &parts, &rendered, sight, out, e) : encode(p->tokenizer, &rendered, out, e);
-    parts_drop(&parts);
+    media_parts_drop(&parts);
     rendered_drop(&rendered);
     json_free(values);
     buf_drop(&text);

@@ -6,7 +6,7 @@
 #ifndef API_VIEWS_H
 #define API_VIEWS_H
 
-#include "api/parts.h"
+#include "api/media_parts.h"
 #include "base/fetch.h"
 #include "engine/engine.h"
 #include "media/processor.h"
