@@ -20,6 +20,7 @@ struct note {
     struct drawn    drawn;
     enum end_reason reason;
     uint32_t        n_cached, n_accepted;
+    struct reuse    reuse;
     struct err     *err;                /* of a job that failed; owned */
 };
 
@@ -35,6 +36,7 @@ struct answer {
     char              id[48];
     struct choice    *choice;
     uint32_t          n_choice, n_open, n_running;
+    struct choice    *second;           /* [n_choice] the same without caches; NULL: nobody asked for them */
     int32_t          *end_id;
     size_t            n_end_id;
     bool              replied, cancelled;
@@ -105,6 +107,8 @@ static void on_event(void *ctx, const struct event *ev)
     struct answer *a = c->answer;
     struct note    n = {.choice = c, .kind = (int)ev->kind, .at_ns = now(a), .reason = ev->reason,
                         .n_cached = ev->n_cached, .n_accepted = ev->n_accepted};
+    if (ev->reuse)
+        n.reuse = *ev->reuse;
     if (ev->kind == EVENT_TOKEN)
         n.drawn = *ev->drawn;
     if (ev->kind == EVENT_END && ev->reason == END_FAILED && ev->err) {
@@ -152,16 +156,32 @@ static struct shape_usage usage(const struct answer *a)
             last = c->last_ns;
     }
     u.cached = u.cached < u.prompt ? u.cached : u.prompt;
+    u.reuse = a->choice[0].reuse;
+    u.shows = a->q.views.n > 0;
     u.prompt_ns = first > started ? first - started : 0;
     u.drawn_ns = last > first ? last - first : 0;
     return u;
 }
 
+/* The same when all is over. */
+static struct shape_usage last_usage(const struct answer *a)
+{
+    struct shape_usage u = usage(a);
+    u.verified = a->second != NULL;
+    u.verify = (struct verified){.same = true};
+    for (uint32_t i = 0; a->second && i < a->n_choice && u.verify.same; i++)
+        u.verify = verify_compare(&a->choice[i].verify, a->api->o.verify_bound);
+    return u;
+}
+
 static void cancel_jobs(struct answer *a)
 {
-    for (uint32_t i = 0; i < a->n_choice; i++)
+    for (uint32_t i = 0; i < a->n_choice; i++) {
         if (a->choice[i].running)
             engine_cancel(a->api->o.engine, a->choice[i].job);
+        if (a->second && a->second[i].running)
+            engine_cancel(a->api->o.engine, a->second[i].job);
+    }
 }
 
 static void count_end(struct answer *a)
@@ -195,6 +215,8 @@ static void end_reply(struct answer *a, enum ending how)
     pthread_mutex_unlock(&a->lock);
     for (uint32_t i = 0; i < a->n_choice; i++)
         a->choice[i].closed = true;
+    for (uint32_t i = 0; a->second && i < a->n_choice; i++)
+        a->second[i].closed = true;
     cancel_jobs(a);
     count_end(a);
     reply_end(a->q.call->out);
@@ -240,17 +262,29 @@ static enum ending ending_of(const struct answer *a)
     return a->cancelled ? ENDING_CANCELLED : how;
 }
 
+static void tell_verified(struct answer *a, const struct verified *v)
+{
+    atomic_fetch_add(&a->api->n_verified, 1);
+    if (v->same)
+        return;
+    atomic_fetch_add(&a->api->n_mismatch, 1);
+    log_error(a->api->o.log, "%s: with caches and without, token %u differs (log probabilities before it by %g at most)", a->id, v->differs_at,
+              v->apart_max);
+}
+
 /* Every choice is closed. */
 static void finish(struct answer *a)
 {
-    struct shape_usage u = usage(a);
+    struct shape_usage u = last_usage(a);
+    if (a->second)
+        tell_verified(a, &u.verify);
     if (!a->streaming) {
         struct http_header more[] = {{"X-Request-Id", a->id}, {NULL, NULL}};
         call_start(a->q.call, 200, "application/json", more);
         shape_whole(a->w, &a->head, a->choice, a->n_choice, &u);
         json_out_write(a->w, &a->out);
     } else {
-        if (a->q.wish.include_usage) {
+        if (a->q.wish.include_usage || a->second) {
             shape_usage_chunk(a->w, &a->head, &u);
             frame(a);
         }
@@ -273,10 +307,13 @@ static void send_news(struct answer *a, struct choice *c)
 /* c has its finish. */
 static void close_choice(struct answer *a, struct choice *c)
 {
+    struct choice *second = a->second ? &a->second[c->index] : NULL;
     send_news(a, c);
     a->n_open--;
+    if (second && second->running && c->verify.fresh.n >= c->verify.usual.n)
+        engine_cancel(a->api->o.engine, second->job);
     if (a->streaming) {
-        struct shape_usage u = usage(a);
+        struct shape_usage u = last_usage(a);
         shape_chunk(a->w, &a->head, c, SHAPE_LAST, a->n_open == 0 ? &u : NULL);
         frame(a);
     }
@@ -286,11 +323,34 @@ static void close_choice(struct answer *a, struct choice *c)
 
 /* ---- reading the notes ------------------------------------------------------------------------------------------- */
 
+/* Of the second computation: enough when it has as many tokens as a first one that is over. */
+static void take_second(struct answer *a, const struct note *n)
+{
+    struct choice *c = n->choice, *first = c->checks;
+    if (n->kind == EVENT_TOKEN)
+        verify_add(&first->verify.fresh, &n->drawn);
+    if (n->kind == EVENT_TOKEN && first->closed && first->verify.fresh.n == first->verify.usual.n)
+        engine_cancel(a->api->o.engine, c->job);
+    if (n->kind != EVENT_END)
+        return;
+    c->running = false;
+    a->n_running--;
+    if (c->closed)
+        return;
+    c->closed = true;
+    if (n->reason == END_FAILED && n->err)
+        fail(a, n->err, ENDING_FAILED);
+    else if (--a->n_open == 0)
+        finish(a);
+}
+
 static void take_token(struct answer *a, const struct note *n)
 {
     struct choice *c = n->choice;
     if (c->closed)
         return;
+    if (a->second)
+        verify_add(&c->verify.usual, &n->drawn);
     if (!c->first_ns)
         c->first_ns = n->at_ns;
     c->last_ns = n->at_ns;
@@ -335,6 +395,13 @@ static void take_end(struct answer *a, const struct note *n)
 static void take_note(struct answer *a, const struct note *n)
 {
     struct choice *c = n->choice;
+    if (c->checks) {
+        take_second(a, n);
+        free(n->err);
+        return;
+    }
+    if (n->kind != EVENT_STARTED)
+        c->reuse = n->reuse;
     if (n->kind == EVENT_STARTED)
         c->started_ns = n->at_ns;
     if (n->n_cached > c->n_cached)      /* what others read meanwhile is found after the start */
@@ -461,6 +528,12 @@ static struct answer *answer_new(const struct asked *q)
                              .n_end_id = a->n_end_id, .tokenizer = a->api->o.tokenizer};
         choice_init(c, q->echo ? q->echo[c->prompt] : (struct str){NULL, 0});
     }
+    if (!q->verify)
+        return a;
+    a->n_open *= 2;
+    a->second = mem_array(a->n_choice, sizeof *a->second);
+    for (uint32_t i = 0; i < a->n_choice; i++)
+        a->second[i] = (struct choice){.answer = a, .index = i, .prompt = a->choice[i].prompt, .checks = &a->choice[i]};
     return a;
 }
 
@@ -478,6 +551,7 @@ static void answer_free(struct answer *a)
     for (uint32_t i = 0; i < a->n_choice; i++)
         choice_drop(&a->choice[i]);
     free(a->choice);
+    free(a->second);
     free(a->end_id);
     free(a->notes.note);
     free(a->read.note);
@@ -532,6 +606,10 @@ static bool submit_one(struct answer *a, struct choice *c, struct err *e)
                     .n_stop = (uint32_t)a->n_end_id, .draw = w->draw, .client = a->q.call->client.id, .salt = w->salt,
                     .deadline_ns = w->timeout_ns ? a->q.call->came_ns + w->timeout_ns : 0, .event = on_event, .ctx = c};
     j.draw.seed = seed_of(w->draw.seed, c->index % w->n);
+    j.media = a->q.views.media;
+    j.fresh = c->checks != NULL;
+    if (a->second && j.draw.n_logprob == 0)
+        j.draw.n_logprob = 1;
     c->running = true;
     a->n_running++;
     if (engine_submit(a->api->o.engine, &j, &c->job, e))
@@ -548,7 +626,7 @@ static bool submit_one(struct answer *a, struct choice *c, struct err *e)
 static bool submit(struct answer *a, struct err *e)
 {
     for (uint32_t i = 0; i < a->n_choice; i++)
-        if (!submit_one(a, &a->choice[i], e))
+        if (!submit_one(a, &a->choice[i], e) || (a->second && !submit_one(a, &a->second[i], e)))
             return false;
     return true;
 }

@@ -1,12 +1,13 @@
 /* api.c -- opening, taking calls in, draining, closing. */
 #include "api/answer.h"
+#include "api/see.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { THREADS = 2, KEEPALIVE_S = 10, CALLS_MAX = 1024, RETRY_S_MAX = 60 };
+enum { THREADS = 2, SIGHT_THREADS = 4, KEEPALIVE_S = 10, CALLS_MAX = 1024, RETRY_S_MAX = 60 };
 static const uint64_t tick_ns = 500000000;
 
 void api_tick(struct api *a)
@@ -56,11 +57,15 @@ bool api_open(struct api **out, const struct api_opts *o, struct err *e)
     cond_init(&a->changed);
     totals_init(&a->totals);
     a->auth = auth_new(o->key, o->n_key);
+    struct prompter p = api_prompter(a);
+    a->lists = o->eyes && o->template && prompt_wants_lists(&p);
     a->opened_ns = clock_ns(a->o.clock);
     a->opened_s = clock_unix_s();
     a->timed = pool_open(&a->intake, a->o.n_thread, a->o.calls_max, e) &&
                pool_open(&a->outlet, a->o.n_thread, a->o.calls_max, e) &&
                thread_start(&a->timer, "hearth-timer", tick, a, e);
+    if (a->timed && o->eyes)
+        a->timed = pool_open(&a->sight, o->eyes->n_thread ? o->eyes->n_thread : SIGHT_THREADS, a->o.calls_max, e);
     if (!a->timed) {
         api_close(a);
         return false;
@@ -74,6 +79,7 @@ void api_stop(struct api *a)
     pthread_mutex_lock(&a->lock);
     a->draining = a->stopping = true;
     answer_stop_all(a);
+    see_stop_all(a);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -91,6 +97,7 @@ void api_close(struct api *a)
     if (a->timed)
         pthread_join(a->timer, NULL);
     pool_close(a->intake);
+    pool_close(a->sight);
     pool_close(a->outlet);
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->changed);
@@ -112,6 +119,11 @@ unsigned api_busy(struct api *a)
     unsigned n = a->n_call;
     pthread_mutex_unlock(&a->lock);
     return n;
+}
+
+struct prompter api_prompter(const struct api *a)
+{
+    return (struct prompter){a->o.tokenizer, a->o.template, a->o.bos_text, a->o.eos_text, a->lists};
 }
 
 bool api_is_open(struct api *a, struct err *e)

@@ -6,6 +6,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "api/views.h"
 #include "base/reply.h"
 #include "chat/template.h"
 #include "engine/engine.h"
@@ -28,6 +29,7 @@ struct api_opts {
     const struct template   *template;  /* NULL: the model has none, and chat is refused with a reason */
     struct str     bos_text, eos_text;  /* what templates know as bos_token and eos_token; {NULL, 0}: none */
     const struct model_info *info;
+    const struct eyes       *eyes;      /* NULL: the model sees nothing */
     const char    *model;               /* the served name; "default" always means it too */
     const int32_t *eos;                 /* ids that end an answer */
     size_t         n_eos;
@@ -39,6 +41,7 @@ struct api_opts {
     uint32_t       calls_max;           /* requests being served; over it 503; 0: 1024 */
     uint32_t       keepalive_s;         /* a comment line in silent streams; 0: 10 */
     struct { float temperature, top_p, min_p, repeat; int32_t top_k; } defaults;   /* as the checkpoint recommends */
+    float          verify_bound;        /* by how much log probabilities may differ with caches and without; 0: not at all */
     struct clock   clock;               /* ns NULL: the real one */
     const struct log *log;              /* a line per finished request */
 };

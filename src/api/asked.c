@@ -58,6 +58,8 @@ bool asked_read(struct asked *q, enum fields_where where, struct json_doc **doc,
     if (where == FIELDS_CHAT && c->api->o.template)
         chat_body_unread(json_root(*doc), c->api->o.template, &c->ignored);
     log_ignored(c);
+    const char *verify = c->in->header ? c->in->header(c->in, "X-Cache-Verify") : NULL;
+    q->verify = verify && strcmp(verify, "0") != 0;
     struct fields f = {json_root(*doc), where};
     return api_is_model(c->api, json_str(fields_at(&f, "model")), e) && wish_read(&q->wish, &f, &l, &q->arena, e);
 }
@@ -67,6 +69,7 @@ void asked_drop(struct asked *q)
     for (size_t i = 0; i < q->n_prompt; i++)
         ids_drop(&q->prompt[i]);
     free(q->prompt);
+    views_drop(&q->views);
     arena_drop(&q->arena);
 }
 

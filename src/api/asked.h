@@ -13,6 +13,8 @@ struct asked {
     struct ids         *prompt;         /* [n_prompt], on the heap */
     struct str         *echo;           /* [n_prompt] in the arena, or NULL */
     size_t              n_prompt;
+    struct views        views;          /* what the prompt shows; zeroed: nothing */
+    bool                verify;         /* X-Cache-Verify: it is computed again without caches, and compared */
 };
 
 /* Parses the body, checks its fields and model and reads the wish.  The document is the caller's to free, after false

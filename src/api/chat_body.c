@@ -30,60 +30,110 @@ static bool has_kind(json part, const char *const *kinds, size_t n)
     return false;
 }
 
-static bool add_part(json part, const struct place *at, struct buf *text, struct err *e)
+/* What goes to the template as content: text alone as one string, or a list of parts. */
+struct content {
+    struct json_out *w;                 /* NULL: one string */
+    struct buf       text;
+};
+
+static void put_text_part(struct json_out *w, struct str text)
+{
+    json_open(w, NULL, '{');
+    json_put_text(w, "type", "text");
+    json_put_str(w, "text", text);
+    json_close(w);
+}
+
+static bool add_media(json part, const struct place *at, struct media_parts *parts, struct content *out, struct err *e)
+{
+    if (!media_parts_add(parts, part, at->text, e))
+        return false;
+    json_open(out->w, NULL, '{');
+    json_put_text(out->w, "type", parts->part[parts->n - 1].is_video ? "video" : "image");
+    json_close(out->w);
+    return true;
+}
+
+static bool add_part(json part, const struct place *at, struct media_parts *parts, struct content *out, struct err *e)
 {
     static const char *const texts[] = {"text", "input_text", "output_text", "refusal"};
-    static const char *const media[] = {"image_url", "input_image", "image", "input_audio", "audio_url", "audio",
-                                        "video_url", "input_video", "video", "file", "input_file"};
     json         kind = json_get(part, "type");
     struct place room;
     if (json_type(part) != JSON_OBJECT)
         return err_param(e, at->text, "%s must be an object, not %s", at->text, json_type_name(part));
-    if (has_kind(kind, media, sizeof media / sizeof media[0])) {
-        err_set(e, ERR_UNSUPPORTED, "%s: content of type \"%s\" is not supported yet; this model reads text", at->text,
-                json_str(kind).p);
-        snprintf(e->param, sizeof e->param, "%s", at->text);
-        return false;
-    }
+    if (media_parts_is_media(part))
+        return add_media(part, at, parts, out, e);
     if (!has_kind(kind, texts, sizeof texts / sizeof texts[0]))
         return err_param(e, at->text, "%s.type must be \"text\", not %s", at->text, shown(kind, &room));
     json words = json_get(part, json_is(kind, "refusal") ? "refusal" : "text");
     if (!json_str(words).p)
         return err_param(e, at->text, "%s.text must be a string, not %s", at->text, json_type_name(words));
-    if (text->n)
-        buf_char(text, '\n');
-    return buf_str(text, json_str(words));
+    if (out->w) {
+        put_text_part(out->w, json_str(words));
+        return true;
+    }
+    if (out->text.n)
+        buf_char(&out->text, '\n');
+    return buf_str(&out->text, json_str(words));
 }
 
-static bool put_content(struct json_out *w, json message, bool may_be_empty, const struct place *at, struct err *e)
+static bool shows(json content)
 {
-    json         content = json_get(message, "content");
-    struct place part = *at;
-    size_t       i = 0;
-    bool         ok = true;
+    for (struct json_iter it = json_iter(content); json_next(&it);)
+        if (media_parts_is_media(it.value))
+            return true;
+    return false;
+}
+
+static bool put_parts(struct json_out *w, json content, const struct chat_words *words, const struct place *at, struct err *e)
+{
+    struct content out = {.w = words->parts && (words->lists || shows(content)) ? w : NULL};
+    struct place   part = *at;
+    size_t         i = 0;
+    bool           ok = true;
+    buf_init(&out.text, 0);
+    if (out.w)
+        json_open(w, "content", '[');
+    for (struct json_iter it = json_iter(content); ok && json_next(&it); i++) {
+        snprintf(part.text, sizeof part.text, "%.40s.content[%zu]", at->text, i);
+        ok = add_part(it.value, &part, words->parts, &out, e);
+    }
+    if (out.w)
+        json_close(w);
+    else if (ok)
+        json_put_str(w, "content", buf_view(&out.text));
+    buf_drop(&out.text);
+    return ok;
+}
+
+static void put_string(struct json_out *w, json content, const struct chat_words *words)
+{
+    if (!words->lists) {
+        json_put(w, "content", content);
+        return;
+    }
+    json_open(w, "content", '[');
+    put_text_part(w, json_str(content));
+    json_close(w);
+}
+
+static bool put_content(struct json_out *w, json message, bool may_be_empty, const struct chat_words *words, const struct place *at,
+                        struct err *e)
+{
+    json content = json_get(message, "content");
     switch (json_type(content)) {
-    case JSON_STRING: json_put(w, "content", content); return true;
+    case JSON_STRING: put_string(w, content, words); return true;
     case JSON_ABSENT:
     case JSON_NULL:
         if (!may_be_empty)
             return err_param(e, at->text, "%s.content is missing", at->text);
         json_put_null(w, "content");
         return true;
-    case JSON_ARRAY: break;
+    case JSON_ARRAY: return put_parts(w, content, words, at, e);
     default:
         return err_param(e, at->text, "%s.content must be a string or an array of parts, not %s", at->text,
                          json_type_name(content));
     }
-    struct buf text;
-    buf_init(&text, 0);
-    for (struct json_iter it = json_iter(content); ok && json_next(&it); i++) {
-        snprintf(part.text, sizeof part.text, "%.40s.content[%zu]", at->text, i);
-        ok = add_part(it.value, &part, &text, e);
-    }
-    if (ok)
-        json_put_str(w, "content", buf_view(&text));
-    buf_drop(&text);
-    return ok;
 }
 
 static bool put_role(struct json_out *w, json message, const struct place *at, struct err *e)
@@ -121,7 +171,7 @@ static bool put_rest(struct json_out *w, json message, const struct place *at, s
     return true;
 }
 
-static bool put_message(struct json_out *w, json message, size_t i, struct err *e)
+static bool put_message(struct json_out *w, json message, const struct chat_words *words, size_t i, struct err *e)
 {
     struct place at;
     snprintf(at.text, sizeof at.text, "messages[%zu]", i);
@@ -131,13 +181,13 @@ static bool put_message(struct json_out *w, json message, size_t i, struct err *
                         (json_len(fields_get(message, "tool_calls")) > 0 || fields_get(message, "reasoning_content") ||
                          fields_get(message, "reasoning"));
     json_open(w, NULL, '{');
-    bool ok = put_role(w, message, &at, e) && put_content(w, message, may_be_empty, &at, e) &&
+    bool ok = put_role(w, message, &at, e) && put_content(w, message, may_be_empty, words, &at, e) &&
               put_rest(w, message, &at, e);
     json_close(w);
     return ok;
 }
 
-static bool put_messages(struct json_out *w, json request, struct err *e)
+static bool put_messages(struct json_out *w, json request, const struct chat_words *words, struct err *e)
 {
     json   messages = fields_get(request, "messages");
     size_t i = 0;
@@ -148,7 +198,7 @@ static bool put_messages(struct json_out *w, json request, struct err *e)
         return err_param(e, "messages", "messages must hold at least one message");
     json_open(w, "messages", '[');
     for (struct json_iter it = json_iter(messages); ok && json_next(&it); i++)
-        ok = put_message(w, it.value, i, e);
+        ok = put_message(w, it.value, words, i, e);
     json_close(w);
     return ok;
 }
@@ -200,7 +250,7 @@ bool chat_body_values(json request, const struct chat_words *words, struct buf *
     in->user_keys[in->n_user_keys++] = STR("messages");
     json_open(w, NULL, '{');
     put_short_forms(w, request, in);
-    bool ok = put_kwargs(w, request, in, e) && put_messages(w, request, e);
+    bool ok = put_kwargs(w, request, in, e) && put_messages(w, request, words, e);
     if (ok) {
         json_put_null(w, "tools");
         json_put_null(w, "documents");

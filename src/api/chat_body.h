@@ -3,13 +3,16 @@
 #define API_CHAT_BODY_H
 
 #include "api/fields.h"
+#include "api/media_parts.h"
 #include "chat/template.h"
 
 struct chat_words {
-    struct str bos, eos;                /* the vocabulary's spelling; {NULL, 0}: none */
+    struct str    bos, eos;             /* the vocabulary's spelling; {NULL, 0}: none */
+    struct media_parts *parts;                /* where pictures and videos are noted; NULL: the model sees nothing */
+    bool          lists;                /* the template wants every content as a list of parts */
 };
 
-/* Appends to `out` the text of a JSON object with every variable of the template: messages (content parts joined, the
+/* Appends to `out` the text of a JSON object with every variable of the template: messages (content parts joined where they are text alone, the
  * developer's role called system), what chat_template_kwargs and its short forms set, and the special tokens'
  * spellings.  Names in `in` the members that hold a user's words; those names are borrowed from the request.
  *

@@ -26,6 +26,7 @@ void choice_drop(struct choice *c)
     buf_drop(&c->text);
     ids_drop(&c->ids);
     free(c->told);
+    verify_drop(&c->verify);
 }
 
 static bool ends(const struct choice *c, int32_t id)

@@ -5,6 +5,7 @@
 #ifndef API_CHOICE_H
 #define API_CHOICE_H
 
+#include "api/verify.h"
 #include "api/wish.h"
 #include "base/json.h"
 #include "text/tokenizer.h"
@@ -40,6 +41,11 @@ struct choice {
     struct ids   ids;                   /* drawn and not yet sent */
 
     uint32_t     n_cached, n_drawn, n_accepted;
+    struct reuse reuse;
+
+    /* Where it is computed a second time, without caches (X-Cache-Verify). */
+    struct choice *checks;              /* of the second: the one it checks; NULL: it is the first */
+    struct verify  verify;              /* of the first */
     uint64_t     started_ns, first_ns, last_ns;     /* 0: not yet */
 };
 

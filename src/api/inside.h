@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/prompt.h"
 #include "api/route.h"
 #include "api/totals.h"
 #include "base/json.h"
@@ -21,11 +22,15 @@ enum { NAMES_SEEN_MAX = 64 };
 #define SHOWN(s) (int)((s).n < 128 ? (s).n : 128), (s).p ? (s).p : ""
 
 struct answer;
+struct seeing;
 
 struct api {
     struct api_opts o;
     struct auth    *auth;
-    struct pool    *intake, *outlet;
+    struct pool    *intake, *outlet, *sight;    /* sight: for what requests show; NULL: the model sees nothing */
+    bool            lists;              /* prompt_wants_lists() */
+    struct view_totals views;
+    _Atomic uint64_t n_verified, n_mismatch;
     struct totals   totals;
     uint64_t        opened_ns, opened_s;
     pthread_t       timer;
@@ -35,6 +40,7 @@ struct api {
     pthread_cond_t  changed;
     unsigned        n_call;
     struct answer  *answer;             /* those that run, newest first */
+    struct seeing  *seeing;             /* those whose pictures are being brought */
     bool            draining, stopping, closing;
     uint64_t        name_seen[NAMES_SEEN_MAX];      /* ignored fields that the log has named, by hash */
     size_t          n_name_seen;
@@ -71,6 +77,8 @@ void call_error_body(const struct err *e, struct buf *out);
 
 /* Whether `name` means the model served; else fills *e with what is served. */
 MUST_USE bool api_is_model(const struct api *a, struct str name, struct err *e);
+
+struct prompter api_prompter(const struct api *a);
 
 /* New work is taken.  ERR_BUSY: draining or stopping. */
 MUST_USE bool api_is_open(struct api *a, struct err *e);

@@ -31,6 +31,7 @@ static void put_engine(struct buf *b, const struct api *a)
     engine_stats(a->o.engine, &s);
     double kv_used = s.blocks ? (double)s.blocks_used / (double)s.blocks : 0;
     double computed = (double)(s.tokens_prompt - s.tokens_cached);
+    const struct view_totals *v = &a->views;
 #define METRIC(name, type, value, help)                                                                                \
     put_metric(b, (struct str[]){STR(#name), STR(#type), STR(help)}, (double)(value), a->o.model);
 #include "api/metrics.def"

@@ -48,6 +48,34 @@ static void put_timings(struct json_out *w, const struct shape_usage *u)
     json_close(w);
 }
 
+/* What was reused, and where and why not more. */
+static void put_cache(struct json_out *w, const struct shape_usage *u)
+{
+    static const char *const parted[] = {[PARTED_NOT] = "complete", [PARTED_OFF] = "off", [PARTED_UNKNOWN] = "unknown",
+                                         [PARTED_TOKEN] = "other text", [PARTED_PICTURE] = "other picture", [PARTED_END] = "known text ends"};
+    json_open(w, "cache", '{');
+    json_put_int(w, "cached_tokens", (int64_t)u->cached);
+    json_put_int(w, "diverged_at", (int64_t)u->reuse.parted_at);
+    json_put_text(w, "reason", parted[u->reuse.parted]);
+    if (u->shows) {
+        json_open(w, "pictures", '{');
+        json_put_int(w, "skipped", u->reuse.n_skipped);
+        json_put_int(w, "found", u->reuse.n_hit);
+        json_put_int(w, "encoded", u->reuse.n_encoded);
+        json_close(w);
+    }
+    if (u->verified) {
+        json_open(w, "verify", '{');
+        json_put_bool(w, "same", u->verify.same);
+        json_put_int(w, "tokens", u->verify.n);
+        if (!u->verify.same)
+            json_put_int(w, "differs_at", u->verify.differs_at);
+        json_put_num(w, "logprobs_apart", u->verify.apart_max);
+        json_close(w);
+    }
+    json_close(w);
+}
+
 static void put_delta(struct json_out *w, const struct choice *c, enum shape_part part)
 {
     json_open(w, "delta", '{');
@@ -91,8 +119,10 @@ void shape_chunk(struct json_out *w, const struct shape_head *h, const struct ch
     json_close(w);
     if (c->wish->include_usage)
         json_put_null(w, "usage");
-    if (end)
+    if (end) {
         put_timings(w, end);
+        put_cache(w, end);
+    }
     json_close(w);
 }
 
@@ -103,6 +133,7 @@ void shape_usage_chunk(struct json_out *w, const struct shape_head *h, const str
     json_close(w);
     put_usage(w, end);
     put_timings(w, end);
+    put_cache(w, end);
     json_close(w);
 }
 
@@ -140,5 +171,6 @@ void shape_whole(struct json_out *w, const struct shape_head *h, const struct ch
     json_close(w);
     put_usage(w, end);
     put_timings(w, end);
+    put_cache(w, end);
     json_close(w);
 }

@@ -23,6 +23,9 @@ struct shape_head {
 struct shape_usage {
     uint64_t prompt, cached, drawn, accepted;       /* accepted: of the drawn, those that were guessed ahead */
     uint64_t prompt_ns, drawn_ns;       /* until the first token; from the first to the last */
+    struct reuse reuse;
+    bool     shows, verified;           /* the prompt has pictures; `verify` counts */
+    struct verified verify;
 };
 
 enum shape_part { SHAPE_FIRST, SHAPE_NEWS, SHAPE_LAST };

@@ -18,6 +18,17 @@ static void put_cache(struct json_out *w, const struct engine_stats *s, const st
     json_put_int(w, "evicted_blocks", (int64_t)s->evicted_blocks);
     json_put_num(w, "hit_rate", rate(s->tokens_cached, (double)s->tokens_prompt));
     json_put_num(w, "memory_mb", (double)p->kv_bytes / 1e6);
+    if (p->tower_bytes) {
+        json_open(w, "pictures", '{');
+        json_put_int(w, "entries", s->gallery_pictures);
+        json_put_int(w, "hits", (int64_t)s->picture_hits);
+        json_put_int(w, "misses", (int64_t)(s->pictures - s->picture_hits));
+        json_put_int(w, "encodings", (int64_t)s->encodings);
+        json_put_int(w, "evicted", (int64_t)s->evicted_pictures);
+        json_put_num(w, "memory_mb", (double)s->gallery_bytes / 1e6);
+        json_put_num(w, "memory_mb_max", (double)s->gallery_bytes_max / 1e6);
+        json_close(w);
+    }
     json_close(w);
 }
 
@@ -27,6 +38,8 @@ static void put_memory(struct json_out *w, const struct engine_plan *p)
     json_put_int(w, "weight_bytes", (int64_t)p->weight_bytes);
     json_put_int(w, "kv_bytes", (int64_t)p->kv_bytes);
     json_put_int(w, "scratch_bytes", (int64_t)p->scratch_bytes);
+    json_put_int(w, "tower_bytes", (int64_t)p->tower_bytes);
+    json_put_int(w, "features_bytes", (int64_t)p->gallery_bytes);
     json_put_int(w, "memory_bytes", (int64_t)p->memory_bytes);
     json_close(w);
 }

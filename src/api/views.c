@@ -145,7 +145,7 @@ static bool open_video(struct work *w, struct view *v, struct str bytes, struct 
     return ok;
 }
 
-static bool open_one(struct work *w, struct view *v, const struct part *part, struct err *e)
+static bool open_one(struct work *w, struct view *v, const struct media_part *part, struct err *e)
 {
     struct buf bytes;
     buf_init(&bytes, w->eyes->bytes_max);
@@ -162,7 +162,7 @@ static bool open_one(struct work *w, struct view *v, const struct part *part, st
     return err_in(e, "%s", part->place);
 }
 
-bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct parts *parts,
+bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct media_parts *parts,
                 const struct view_wish *wish, struct view_totals *totals, const atomic_word *stop, struct err *e)
 {
     struct work w = {.eyes = eyes, .engine = g, .wish = wish, .totals = totals, .stop = stop};

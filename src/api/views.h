@@ -6,7 +6,7 @@
 #ifndef API_VIEWS_H
 #define API_VIEWS_H
 
-#include "api/parts.h"
+#include "api/media_parts.h"
 #include "base/fetch.h"
 #include "engine/engine.h"
 #include "media/processor.h"
@@ -72,7 +72,7 @@ struct views {
 
 /* Brings all parts.  Once *stop is not 0 it gives up within a second or so (ERR_GONE).  False: *e names the part, in its param
  * too. */
-MUST_USE bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct parts *parts,
+MUST_USE bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct media_parts *parts,
                          const struct view_wish *wish, struct view_totals *totals, const atomic_word *stop, struct err *e);
 void          views_drop(struct views *v);          /* a zeroed one is fine */
 

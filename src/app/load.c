@@ -140,6 +140,8 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
         .seq_max = (uint32_t)o->parallel.v,
         .queue_max = (uint32_t)o->queue.v,
         .memory_bytes = o->memory.v,
+        .gallery_bytes = o->features.v,
+        .patches_max = (uint32_t)o->patches.v,
         .no_cache = o->no_cache.v,
         .no_draft = o->no_draft.v,
         .backend.n_thread = (unsigned)o->threads.v,
@@ -185,5 +187,5 @@ char *load_kept_text(const struct loaded *l, const struct engine *g)
 
 struct prompter load_prompter(const struct loaded *l)
 {
-    return (struct prompter){l->tokenizer, l->template, str_of(l->bos_text), str_of(l->eos_text)};
+    return (struct prompter){l->tokenizer, l->template, str_of(l->bos_text), str_of(l->eos_text), false};
 }

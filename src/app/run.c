@@ -77,7 +77,7 @@ static bool chat_prompt(const struct loaded *l, const struct options *o, struct 
     json_out_write(w, &text);
     json_out_free(w);
     struct prompter p = load_prompter(l);
-    bool            ok = json_parse(&doc, buf_view(&text), e) && prompt_chat(&p, json_root(doc), out, e);
+    bool            ok = json_parse(&doc, buf_view(&text), e) && prompt_chat(&p, json_root(doc), NULL, out, e);
     json_free(doc);
     buf_drop(&text);
     return ok;

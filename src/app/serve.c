@@ -1,6 +1,7 @@
 /* serve.c -- hearth serve: the rooms wired together, and taken down in order. */
 #include "api/api.h"
 #include "app/commands.h"
+#include "app/eyes.h"
 #include "app/keys.h"
 #include "app/load.h"
 #include "app/show.h"
@@ -22,6 +23,7 @@ enum { DRAIN_S = 30, CLOSE_MS = 2000 };
 struct serving {
     struct loaded  loaded;
     struct keys    keys;
+    struct app_eyes eyes;
     struct engine *engine;
     struct api    *api;
     struct server *server;
@@ -79,12 +81,16 @@ static const char *name_of(const struct serving *s, const struct options *o)
 
 static bool open_api(struct serving *s, const struct options *o, struct err *e)
 {
+    const struct eyes *eyes;
+    if (!app_eyes_open(&s->eyes, &s->loaded, o, &eyes, e))
+        return false;
     struct api_opts ao = {
         .engine = s->engine, .tokenizer = s->loaded.tokenizer, .template = s->loaded.template,
         .bos_text = str_of(s->loaded.bos_text), .eos_text = str_of(s->loaded.eos_text),
-        .info = &s->loaded.model->info, .model = name_of(s, o), .eos = s->loaded.eos, .n_eos = s->loaded.n_eos,
+        .info = &s->loaded.model->info, .eyes = eyes, .model = name_of(s, o), .eos = s->loaded.eos, .n_eos = s->loaded.n_eos,
         .key = s->keys.key, .n_key = s->keys.n, .tokens_max = (uint32_t)o->tokens.v,
         .timeout_s = (uint32_t)o->timeout.v, .log = &s->log,
+        .verify_bound = o->given.backend && strcmp(o->backend.v, "mlx") == 0 ? 0.05f : 0,
     };
     ao.defaults.temperature = s->loaded.defaults.temperature;
     ao.defaults.top_p = s->loaded.defaults.top_p;
@@ -150,6 +156,7 @@ static void close_all(struct serving *s)
     if (s->server)
         server_close(s->server, CLOSE_MS);
     api_close(s->api);
+    app_eyes_close(&s->eyes);
     engine_close(s->engine);
     load_close(&s->loaded);
     keys_drop(&s->keys);

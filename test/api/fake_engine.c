@@ -279,3 +279,9 @@ uint32_t engine_jobs_ahead(struct engine *g)
 {
     return (uint32_t)fake_live(g);
 }
+
+bool engine_sees(const struct engine *g, uint32_t rows, uint32_t columns, struct err *e)
+{
+    (void)g;
+    return rows * columns <= 4096 || err_set(e, ERR_INVALID, "it makes %u patches; a picture may have 4096", rows * columns);
+}

@@ -185,7 +185,7 @@ static void messages_over_a_limit_are_too_large(void **state)
                                      "{% endfor %}{% endfor %}{% endfor %}"), &e));
     assert_true(json_parse(&d, STR("{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"), &e));
     p.template = t;
-    assert_false(prompt_chat(&p, json_root(d), &ids, &e));
+    assert_false(prompt_chat(&p, json_root(d), NULL, &ids, &e));
     assert_int_equal(e.kind, ERR_TOO_LARGE);
     assert_string_equal(e.param, "messages");
     assert_true(str_starts(str_of(e.text), STR("the messages make too much work for the chat template: line 1: ")));

@@ -32,6 +32,11 @@ struct eye {
     float           *patched;       /* pixels that were no patches, as patches */
 };
 
+struct goldens {
+    struct file_map     map;
+    struct safetensors *tensors;
+};
+
 /* ---- pictures ----------------------------------------------------------------------------------------------------- */
 
 static bool find(const struct safetensors *g, unsigned prompt, const char *what, struct tensor *out)
@@ -60,29 +65,54 @@ static void patch_images(struct eye *x, const struct tensor *pixels)
     }
 }
 
-static void grid_pictures(struct eye *x, const struct tensor *pixels, const struct tensor *grid)
+/* Times, rows and columns of each item.  The goldens have them as I64, which checkpoints have no use for: read by hand. */
+struct grid {
+    size_t  n;
+    int64_t thw[PICTURES][3];
+};
+
+static bool find_grid(const struct file_map *map, unsigned prompt, const char *what, struct grid *out)
+{
+    struct json_doc *doc;
+    struct err       e;
+    uint64_t         head, from = 0, to = 0;
+    char             name[64];
+    snprintf(name, sizeof name, "in_%u_%s", prompt, what);
+    memcpy(&head, map->p, sizeof head);
+    CHECK(json_parse(&doc, (struct str){(const char *)map->p + 8, (size_t)head}, &e));
+    json at = json_get(json_get(json_root(doc), name), "data_offsets");
+    bool ok = json_u64(json_at(at, 0), &from) && json_u64(json_at(at, 1), &to) && to - from <= sizeof out->thw;
+    if (ok) {
+        out->n = (to - from) / sizeof out->thw[0];
+        memcpy(out->thw, map->p + 8 + head + from, to - from);
+    }
+    json_free(doc);
+    return ok;
+}
+
+static void grid_pictures(struct eye *x, const struct tensor *pixels, const struct grid *grid)
 {
     const float *from = pixels->data;
-    for (uint32_t k = 0; k < grid->shape[0]; k++) {
-        int64_t thw[3];
-        memcpy(thw, (const char *)grid->data + k * sizeof thw, sizeof thw);
+    for (size_t k = 0; k < grid->n; k++) {
+        const int64_t *thw = grid->thw[k];
         for (int64_t t = 0; t < thw[0]; t++, from += (size_t)(thw[1] * thw[2]) * pixels->shape[1])
             x->picture[x->n_picture++] = (struct picture){(uint32_t)thw[1], (uint32_t)thw[2], from};
     }
 }
 
-static void pictures_of(struct eye *x, const struct safetensors *g, unsigned prompt)
+static void pictures_of(struct eye *x, const struct goldens *g, unsigned prompt)
 {
-    struct tensor pixels, grid;
+    struct tensor pixels;
+    struct grid   grid;
     x->n_picture = 0;
     free(x->patched);
     x->patched = NULL;
-    if (find(g, prompt, "pixel_values", &pixels)) {
-        if (find(g, prompt, "image_grid_thw", &grid))
+    if (find(g->tensors, prompt, "pixel_values", &pixels)) {
+        if (find_grid(&g->map, prompt, "image_grid_thw", &grid))
             grid_pictures(x, &pixels, &grid);
         else
             patch_images(x, &pixels);
-    } else if (find(g, prompt, "pixel_values_videos", &pixels) && find(g, prompt, "video_grid_thw", &grid)) {
+    } else if (find(g->tensors, prompt, "pixel_values_videos", &pixels) && find_grid(&g->map, prompt, "video_grid_thw", &grid)) {
         grid_pictures(x, &pixels, &grid);
     }
 }
@@ -350,7 +380,7 @@ static bool same_in_two(struct eye *x, const struct text *t, const float *whole)
     return ok;
 }
 
-static bool prompt_check(struct eye *x, const struct safetensors *g, json prompt, unsigned at, bool same, struct found *f)
+static bool prompt_check(struct eye *x, const struct goldens *g, json prompt, unsigned at, bool same, struct found *f)
 {
     char          name[32];
     struct tensor want, seconds;
@@ -359,11 +389,11 @@ static bool prompt_check(struct eye *x, const struct safetensors *g, json prompt
     int32_t      *ids = read_ids(json_get(prompt, "prompt_ids"), &n), all[CONTEXT];
     struct text  *t = mem_new(sizeof *t);
     float         every = 0;
-    bool          ok = n <= CONTEXT && safetensors_find(g, (struct str){name, (size_t)len}, &want) && want.shape[0] == n;
+    bool          ok = n <= CONTEXT && safetensors_find(g->tensors, (struct str){name, (size_t)len}, &want) && want.shape[0] == n;
     memcpy(all, ids, n * sizeof *all);
     free(ids);
     pictures_of(x, g, at);
-    if (find(g, at, "second_per_grid_ts", &seconds))
+    if (find(g->tensors, at, "second_per_grid_ts", &seconds))
         memcpy(&every, seconds.data, sizeof every);
     t->n = n;
     t->token = all;
@@ -416,8 +446,7 @@ static bool model_check(const struct backend_type *t, const char *name)
 {
     char                path[512];
     struct eye          x;
-    struct file_map     map;
-    struct safetensors *golden;
+    struct goldens      golden;
     struct err          e = {0};
     struct found        f = {0};
     bool                same = strcmp(t->name, "mlx") != 0;
@@ -428,20 +457,20 @@ static bool model_check(const struct backend_type *t, const char *name)
     snprintf(path, sizeof path, "%s/tiny/%s/golden/goldens.json", FIXTURES, name);
     struct json_doc *doc = read_json(path);
     snprintf(path, sizeof path, "%s/tiny/%s/golden/goldens.safetensors", FIXTURES, name);
-    if (!file_map(&map, path, &e) || !safetensors_parse(&golden, map.p, map.n, path, &e)) {
+    if (!file_map(&golden.map, path, &e) || !safetensors_parse(&golden.tensors, golden.map.p, golden.map.n, path, &e)) {
         printf("%s\n", e.text);
         exit(1);
     }
     bool     ok = true;
     unsigned i = 0;
     for (struct json_iter it = json_iter(json_get(json_root(doc), "prompts")); json_next(&it) && ok; i++)
-        ok = prompt_check(&x, golden, it.value, (unsigned)json_int_or(json_get(it.value, "i"), i), same, &f);
+        ok = prompt_check(&x, &golden, it.value, (unsigned)json_int_or(json_get(it.value, "i"), i), same, &f);
     bool sliced = strcmp(t->name, "cpu") != 0 || f.stops > f.pictures;
     ok = ok && f.prompts > 0 && f.pictures > 0 && f.wrong == 0 && f.delta <= DELTA_MAX && sliced;
     printf("%-4s %-16s %u prompts, %u pictures, %u stops, %3u rows: max |delta| %.2e; %u greedy ids, %u wrong, %u too near to tell: %s\n",
            t->name, name, f.prompts, f.pictures, f.stops, f.rows, (double)f.delta, f.ids, f.wrong, f.near, ok ? "ok" : "FAILED");
-    safetensors_free(golden);
-    file_unmap(&map);
+    safetensors_free(golden.tensors);
+    file_unmap(&golden.map);
     json_free(doc);
     eye_close(&x);
     return ok;

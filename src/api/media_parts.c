@@ -1,5 +1,5 @@
-/* parts.c -- see parts.h. */
-#include "api/parts.h"
+/* media_parts.c -- see media_parts.h. */
+#include "api/media_parts.h"
 
 #include "api/fields.h"
 #include "base/mem.h"
@@ -30,25 +30,25 @@ static size_t type_of(json part)
     return i;
 }
 
-void parts_drop(struct parts *p)
+void media_parts_drop(struct media_parts *p)
 {
     free(p->part);
-    *p = (struct parts){0};
+    *p = (struct media_parts){0};
 }
 
-bool parts_is_media(json part)
+bool media_parts_is_media(json part)
 {
     return type_of(part) < N_TYPE;
 }
 
-bool parts_any(json request)
+bool media_parts_any(json request)
 {
     for (struct json_iter m = json_iter(fields_get(request, "messages")); json_next(&m);) {
         json content = json_get(m.value, "content");
         if (json_type(content) != JSON_ARRAY)
             continue;
         for (struct json_iter c = json_iter(content); json_next(&c);)
-            if (parts_is_media(c.value))
+            if (media_parts_is_media(c.value))
                 return true;
     }
     return false;
@@ -72,7 +72,7 @@ static bool refuse(const char *place, const char *type, const char *why, struct 
     return false;
 }
 
-bool parts_add(struct parts *p, json part, const char *place, struct err *e)
+bool media_parts_add(struct media_parts *p, json part, const char *place, struct err *e)
 {
     size_t         type = type_of(part);
     enum part_kind kind = types[type].kind;
@@ -90,8 +90,8 @@ bool parts_add(struct parts *p, json part, const char *place, struct err *e)
         p->room = p->room ? 2 * p->room : 8;
         p->part = mem_grow(p->part, p->room, sizeof *p->part);
     }
-    struct part *out = &p->part[p->n++];
-    *out = (struct part){.is_video = kind == KIND_VIDEO, .url = url};
+    struct media_part *out = &p->part[p->n++];
+    *out = (struct media_part){.is_video = kind == KIND_VIDEO, .url = url};
     snprintf(out->place, sizeof out->place, "%s", place);
     return true;
 }

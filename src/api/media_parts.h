@@ -1,32 +1,32 @@
-/* parts.h -- the pictures and videos that a conversation's messages name, before anything of them is fetched. */
-#ifndef API_PARTS_H
-#define API_PARTS_H
+/* media_parts.h -- the pictures and videos that a conversation's messages name, before anything of them is fetched. */
+#ifndef API_MEDIA_PARTS_H
+#define API_MEDIA_PARTS_H
 
 #include "base/err.h"
 #include "base/json.h"
 
-struct part {
+struct media_part {
     bool       is_video;
     struct str url;                 /* borrowed from the request */
     char       place[64];           /* "messages[2].content[0]" */
 };
 
-struct parts {
-    struct part *part;
+struct media_parts {
+    struct media_part *part;
     size_t       n, room, n_max;
     bool         no_videos;         /* the model reads pictures alone */
 };
 
-void parts_drop(struct parts *p);
+void media_parts_drop(struct media_parts *p);
 
-/* Whether a content part is of a type that is no text and known here; what it is then is decided by parts_add(). */
-bool parts_is_media(json part);
+/* Whether a content part is of a type that is no text and known here; what it is then is decided by media_parts_add(). */
+bool media_parts_is_media(json part);
 
 /* Whether a request's messages name any, so that it goes to those who fetch and decode. */
-bool parts_any(json request);
+bool media_parts_any(json request);
 
 /* Notes one.  p NULL: the model sees nothing.  ERR_UNSUPPORTED: sound, a file, a picture for a model that reads text;
  * ERR_INVALID: no address where it should be, or too many. */
-MUST_USE bool parts_add(struct parts *p, json part, const char *place, struct err *e);
+MUST_USE bool media_parts_add(struct media_parts *p, json part, const char *place, struct err *e);
 
 #endif
