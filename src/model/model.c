@@ -98,15 +98,19 @@ static int by_name(const void *a, const void *b)
 /* Tensors that may be there without being a weight: what is computed anew, read elsewhere, tied, or only guesses ahead. */
 static bool is_spare(const struct model *m, const char *name)
 {
-    static const char layers[] = "model.layers.";
-    bool              ahead = json_int_or(json_get(checkpoint_config(m->checkpoint), "num_nextn_predict_layers"), 0) > 0;
-    if (ahead && strncmp(name, layers, sizeof layers - 1) == 0 &&
-        strtoul(name + sizeof layers - 1, NULL, 10) >= m->info.n_layer)
-        return true;
-    if (strncmp(name, "mtp.", 4) == 0)
-        return true;
-    return str_ends(str_of(name), STR("rotary_emb.inv_freq")) || strcmp(name, "rope_freqs.weight") == 0 ||
-           strcmp(name, "lm_head.weight") == 0;
+    static const char *const layers[] = {"model.layers.", "backbone.layers.", "blk."};
+    static const char *const read[] = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight", "lm_head.weight"};
+    bool ahead = json_int_or(json_get(checkpoint_config(m->checkpoint), "num_nextn_predict_layers"), 0) > 0;
+    for (size_t i = 0; ahead && i < sizeof layers / sizeof *layers; i++) {
+        size_t n = strlen(layers[i]);
+        if (strncmp(name, layers[i], n) == 0 && strtoul(name + n, NULL, 10) >= m->info.n_layer)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        if (strcmp(name, read[i]) == 0)
+            return true;
+    return strncmp(name, "mtp.", 4) == 0 || str_ends(str_of(name), STR("rotary_emb.inv_freq")) ||
+           str_ends(str_of(name), STR(".mixer.A"));
 }
 
 static bool nothing_left(const struct model *m, char **used, size_t n_used, struct err *e)
