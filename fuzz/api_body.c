@@ -22,7 +22,7 @@ static void check_wish(const struct wish *w, const struct wish_limits *l)
 /* What the template gets is JSON again, and holds as many messages as came. */
 static void check_values(json request)
 {
-    static const struct chat_words words = {{"<s>", 3}, {NULL, 0}};
+    static const struct chat_words words = {.bos = {"<s>", 3}};
     struct template_input in = {.now_s = 0};
     struct json_doc      *values = NULL;
     struct buf            text;

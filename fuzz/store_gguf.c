@@ -47,7 +47,7 @@ static uint64_t all_sum(const struct gguf *g)
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         struct tensor t;
         buf_clear(&name);
-        gguf_name(gguf_tensor_at(g, i, &t), &name);
+        gguf_name(g, gguf_tensor_at(g, i, &t), &name);
         s = sum(t.data, t.bytes, s + name.n);
     }
     buf_drop(&name);

@@ -6,6 +6,7 @@
 #include "app/load.h"
 #include "app/show.h"
 #include "app/warm.h"
+#include "base/awake.h"
 #include "base/mem.h"
 #include "http/server.h"
 
@@ -27,6 +28,7 @@ struct serving {
     struct engine *engine;
     struct api    *api;
     struct server *server;
+    struct awake  *awake;
     struct log     log;
 };
 
@@ -132,6 +134,14 @@ static void say_ready(const struct serving *s, const struct options *o)
     buf_drop(&text);
 }
 
+/* A server asleep is none; one that may sleep still serves. */
+static void stay_awake(struct serving *s, const struct options *o)
+{
+    struct err e;
+    if (!o->no_awake.v && !awake_start(&s->awake, "hearth serves", &e))
+        log_warn(&s->log, "this machine may fall asleep while it serves: %s", e.text);
+}
+
 /* The first signal asks everybody to finish, the second ends what still runs. */
 static void wait_and_drain(struct serving *s, const sigset_t *signals)
 {
@@ -153,6 +163,7 @@ static void close_all(struct serving *s)
 {
     if (s->api)
         api_stop(s->api);
+    awake_stop(s->awake);
     if (s->server)
         server_close(s->server, CLOSE_MS);
     api_close(s->api);
@@ -176,6 +187,7 @@ bool command_serve(const struct options *o, struct err *e)
     bool ok = log_level(o, &s.log.level, e) && check_options(o, e) && keys_read(&s.keys, &o->api_key, e) &&
               load_open(&s.loaded, o, e) && open_engine(&s, o, e) && open_api(&s, o, e) && open_server(&s, o, e);
     if (ok) {
+        stay_awake(&s, o);
         say_ready(&s, o);
         wait_and_drain(&s, &signals);
         log_info(&s.log, "stopped");

@@ -147,9 +147,17 @@ struct overhead {
     uint32_t n_op;                  /* operations handed to the device for one token */
 };
 
+/* What computes, for people and for the memory plan. */
+struct device {
+    char     name[128], library[96];        /* "Apple M4 Max", "MLX 0.32.4"; of a processor: its instruction set; library "": none */
+    uint64_t memory_max;                    /* bytes that it should hold at most, as the system recommends; 0: nobody says */
+    bool     slow;                          /* it is there to be tested, not to be used */
+};
+
 struct backend_type {
     const char *name;
     const char *about;              /* one line for people: "portable C reference", … */
+    double      fast_error;         /* how far FAST may move an op's rows where that is more than bounds.def says; 0: never */
 
     bool (*open)(struct backend **out, const struct backend_opts *o, struct err *e);
     void (*close)(struct backend *b);
@@ -215,14 +223,19 @@ struct backend_type {
     bool (*tap)(struct plan *pl, val v, float *out, struct err *e);
     const char *(*kernel)(const struct plan *pl, size_t i);
     void (*overhead)(const struct plan *pl, struct overhead *out);      /* NULL: it hands nothing over */
+    void (*device)(const struct backend *b, struct device *out);            /* NULL: there is nothing to say */
 };
 
 /* The backends of this program, best first (backends.def).  NULL: none of that name. */
 const struct backend_type *backend_find(const char *name);
 const struct backend_type *backend_at(size_t i);        /* NULL past the last */
 
+/* Those that may lie in files of their own, built or not.  NULL past the last. */
+const char *backend_plugin_at(size_t i);
+
 /* The same, and those that lie in files of their own: hearth-NAME.so in `folder` (NULL: that of this program).  What it
- * loads stays until the program ends.  The message says what is missing. */
+ * loads stays until the program ends.  The message says what is missing;
+ * ERR_NOT_FOUND: the file is. */
 MUST_USE bool backend_load(const struct backend_type **out, const char *name, const char *folder, struct err *e);
 
 #ifdef __cplusplus

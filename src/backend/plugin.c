@@ -25,6 +25,8 @@ static const struct backend_type *load(const char *path, const char *name, const
     const struct backend_type *(*entry)(const char *abi);
     if (file_kind(path) != FILE_PLAIN) {
         err_param(e, "backend", "the %s backend was not built: there is no %s.  It needs %s", name, path, needs);
+        if (e)
+            e->kind = ERR_NOT_FOUND;
         return NULL;
     }
     void *file = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -38,6 +40,11 @@ static const struct backend_type *load(const char *path, const char *name, const
     if (!t)
         err_param(e, "backend", "%s is of another build than this program: build both again", path);
     return t;
+}
+
+const char *backend_plugin_at(size_t i)
+{
+    return i < sizeof plugins / sizeof plugins[0] ? plugins[i].name : NULL;
 }
 
 bool backend_load(const struct backend_type **out, const char *name, const char *folder, struct err *e)

@@ -92,14 +92,19 @@ struct plan_opts memory_tower_opts(const struct model *m, const struct engine_pl
     return (struct plan_opts){.token_max = rows, .seq_max = 1, .pick_max = 1, .block_tokens = p->block_tokens, .context_max = rows};
 }
 
-/* All that is free but an eighth of the machine, a gigabyte at least; half of it where that leaves little. */
-static uint64_t usable(void)
+/* All that is free but an eighth of the machine, a gigabyte at least; half of it where that leaves little.  A GPU that
+ * computes in the same memory has a limit of its own (macOS: some two thirds of the machine), past which all of it slows down. */
+static uint64_t usable(const struct backend_type *t, const struct backend *b)
 {
+    struct device d = {.memory_max = 0};
+    if (t->device)
+        t->device(b, &d);
     uint64_t least = UINT64_C(1) << 30, all = mem_physical(), now = mem_available();
     uint64_t keep = all / 8 > least ? all / 8 : least;
     if (now == 0)
         now = all / 2;
-    return now / 2 > keep ? now - keep : now / 2;
+    uint64_t room = now / 2 > keep ? now - keep : now / 2;
+    return d.memory_max && d.memory_max < room ? d.memory_max : room;
 }
 
 /* One sizing: what `p` would take. */
@@ -217,7 +222,7 @@ bool memory_plan(const struct model *m, const struct engine_opts *o, struct back
     struct engine_plan p = {.block_tokens = full.block_tokens, .context_max = full.context_max,
                             .seq_max = full.seq_max, .token_max = full.token_max, .patches_max = full.patches_max};
     struct bill bill = {0};
-    uint64_t    room = o->memory_bytes ? o->memory_bytes : usable();
+    uint64_t    room = o->memory_bytes ? o->memory_bytes : usable(o->type, b);
     if (!weigh(m, o->type, b, &p.weight_bytes, e) || !add_tower(m, o, b, &p, room, e))
         return false;
     for (;;) {

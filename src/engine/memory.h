@@ -13,7 +13,8 @@ MUST_USE bool memory_opts(const struct model *m, const struct engine_opts *o, st
  *   2. the context, by halves, down to 1024 tokens;
  *   3. the rows of a step, by halves, down to 64, or to the number of sequences;
  *   4. the sequences, by halves, down to one.
- * When no limit was given, the pool takes at most half of what weights and scratch leave free (more only if one
+ * When no limit was given, the limit is what is free less an eighth of the machine, or what the device's system recommends if
+ * that is less (a Mac's GPU), and the pool takes at most half of what weights and scratch leave free (more only if one
  * sequence would not fit), so that the machine remains usable.  ERR_MEMORY: the table. */
 MUST_USE bool memory_plan(const struct model *m, const struct engine_opts *o, struct backend *b,
                           struct engine_plan *out, struct err *e);

@@ -137,7 +137,7 @@ static bool gguf_choose(struct hub_plan *p, const struct hub_listing *l, const c
     else if (!p->gguf)
         ok = err_set(e, ERR_NOT_FOUND, "choose one of the GGUF files, with : and its name behind the model's") || name_them(&found, e);
     else if (stem_of(p->gguf, &in_parts), in_parts)
-        ok = err_set(e, ERR_UNSUPPORTED, "%s is in several parts, which hearth cannot read yet; choose a smaller one", p->gguf->path);
+        ok = err_set(e, ERR_UNSUPPORTED, "%s is in several parts, which are read but not pulled yet: fetch them by hand, or choose a smaller one", p->gguf->path);
     else
         ok = pick(&p->weights, p->gguf);
     free(found.at);

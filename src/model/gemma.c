@@ -24,13 +24,15 @@ static bool gemma_read(struct decoder *d, struct model *m, struct err *e)
 {
     json   config = m->config;
     double scale_as = 0;
+    bool   whole = false;           /* a GGUF file's norms have the 1 added already */
     if (!decoder_read(d, m, e) || !config_number(config, "query_pre_attn_scalar", 1e-3, 1e6, &scale_as, e) ||
-        !config_flag(config, "attention_bias", &d->qkv_bias, e))
+        !config_flag(config, "attention_bias", &d->qkv_bias, e) || !config_flag(config, "hearth_norm_whole", &whole, e))
         return false;
     if (config_says(config, "use_bidirectional_attention"))
         return err_set(e, ERR_UNSUPPORTED, "configuration: use_bidirectional_attention is not supported");
     d->o_bias = d->qkv_bias;
-    d->norm_one = d->norm_after = true;
+    d->norm_one = !whole;
+    d->norm_after = true;
     d->embed_scale = to_bf16(sqrt((double)m->info.width));
     d->scale = (float)(1 / sqrt(scale_as > 0 ? scale_as : 256));
     return true;

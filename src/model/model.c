@@ -248,19 +248,23 @@ static int by_name(const void *a, const void *b)
 /* Tensors that may be there without being a weight: what is computed anew, read elsewhere, tied, or only guesses ahead. */
 static bool is_spare(const struct model *m, const char *name)
 {
-    static const char layers[] = "model.layers.";
-    bool              ahead = json_int_or(json_get(m->config, "num_nextn_predict_layers"), 0) > 0;
-    if (ahead && strncmp(name, layers, sizeof layers - 1) == 0 &&
-        strtoul(name + sizeof layers - 1, NULL, 10) >= m->info.n_layer)
-        return true;
-    if (strncmp(name, "mtp.", 4) == 0)
-        return true;
+    static const char *const layers[] = {"model.layers.", "backbone.layers.", "blk."};
+    static const char *const read[] = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
+    bool ahead = json_int_or(json_get(m->config, "num_nextn_predict_layers"), 0) > 0;
+    for (size_t i = 0; ahead && i < sizeof layers / sizeof *layers; i++) {
+        size_t n = strlen(layers[i]);
+        if (strncmp(name, layers[i], n) == 0 && strtoul(name + n, NULL, 10) >= m->info.n_layer)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        if (strcmp(name, read[i]) == 0)
+            return true;
     if (m->tower_layers && (is_layer_from(name, "vision.", "vision.encoder.layers.", m->tower_layers) ||
                             is_named(name, "vision.post_layernorm.weight") || is_named(name, "vision.post_layernorm.bias")))
         return true;
-    return str_ends(str_of(name), STR("rotary_emb.inv_freq")) || strcmp(name, "rope_freqs.weight") == 0 ||
-           str_ends(str_of(name), STR("embeddings.position_ids")) || is_named(name, "lm_head.weight") ||
-           (m->vision.newline && is_named(name, "image_newline"));
+    return strncmp(name, "mtp.", 4) == 0 || str_ends(str_of(name), STR("rotary_emb.inv_freq")) ||
+           str_ends(str_of(name), STR("embeddings.position_ids")) || str_ends(str_of(name), STR(".mixer.A")) ||
+           is_named(name, "lm_head.weight") || (m->vision.newline && is_named(name, "image_newline"));
 }
 
 static bool nothing_left(const struct model *m, char **used, size_t n_used, struct err *e)

@@ -4,7 +4,11 @@
 #include "model/models.h"
 #include "model/sigmoid_moe.h"
 
+#include "base/mem.h"
+
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MIXER "backbone.layers.#.mixer."
@@ -133,6 +137,24 @@ static wt vector(const struct nemotron *x, const char *name, uint32_t n, bool fl
     return bundle_weight(x->w.b, x->w.layer, &v);
 }
 
+/* The logarithm of how fast a head forgets.  GGUF files have minus the speed itself, one axis more. */
+static wt decay(const struct nemotron *x)
+{
+    const struct writer *w = &x->w;
+    struct tensor        t;
+    float               *log_a = mem_array(x->heads, sizeof *log_a);
+    char                 name[64];
+    snprintf(name, sizeof name, "backbone.layers.%d.mixer.A", w->layer);
+    bool given = checkpoint_find(w->m->checkpoint, name, &t) && t.format == FORMAT_F32 && t.bytes == x->heads * sizeof *log_a;
+    for (uint32_t i = 0; given && i < x->heads; i++) {
+        memcpy(&log_a[i], (const char *)t.data + i * sizeof *log_a, sizeof *log_a);
+        log_a[i] = logf(-log_a[i]);
+    }
+    wt a = given ? bundle_const(w->b, log_a, x->heads) : vector(x, MIXER "A_log", x->heads, false);
+    free(log_a);
+    return a;
+}
+
 /* The gate works on what the scan gives, before the norm of each group. */
 static val mamba(const struct nemotron *x, val h)
 {
@@ -146,13 +168,12 @@ static val mamba(const struct nemotron *x, val h)
                    .s = bundle_state(w->b, w->layer, STATE_SEQUENCE, mixed * (x->taps - 1)),
                    .conv = {.taps = x->taps, .act = ACT_SILU});
     val y = EMIT(w->p, scan, .in = {xbc, prog_cols(w->p, all, inner + mixed, x->heads)},
-                 .w = {vector(x, MIXER "dt_bias", x->heads, false), vector(x, MIXER "A_log", x->heads, false),
-                       vector(x, MIXER "D", x->heads, false)},
+                 .w = {vector(x, MIXER "dt_bias", x->heads, false), decay(x), vector(x, MIXER "D", x->heads, true)},
                  .s = bundle_state(w->b, w->layer, STATE_SEQUENCE, inner * x->state_dim),
                  .scan = {.heads = x->heads, .groups = x->groups, .head_dim = x->head_dim, .state_dim = x->state_dim,
                           .step_min = x->step_min, .step_max = x->step_max});
     val gate = EMIT(w->p, act, .in = {prog_cols(w->p, all, 0, inner)}, .act = {.act = ACT_SILU});
-    val z = EMIT(w->p, norm, .in = {EMIT(w->p, mul, .in = {y, gate})}, .w = {vector(x, MIXER "norm.weight", inner, false)},
+    val z = EMIT(w->p, norm, .in = {EMIT(w->p, mul, .in = {y, gate})}, .w = {vector(x, MIXER "norm.weight", inner, true)},
                  .norm = {.eps = w->eps, .group = inner / x->groups});
     const struct part out[4] = {PART(MIXER "out_proj", w->m->info.width)};
     return write_linear(w, z, SPLIT_NONE, out, x->mamba_bias);

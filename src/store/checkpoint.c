@@ -1,8 +1,8 @@
 /* checkpoint.c -- see checkpoint.h.  Both forms end as one list of tensors and one object of configuration. */
 #include "store/checkpoint.h"
 
-#include "store/gguf.h"
 #include "store/gguf_names.h"
+#include "store/pieces.h"
 #include "store/quant.h"
 #include "store/shards.h"
 
@@ -20,8 +20,8 @@ struct entry {
 
 struct checkpoint {
     char            *path;
-    struct file_map  map;           /* a GGUF file's */
-    struct gguf     *gguf;
+    struct pieces    file;          /* a GGUF file, or several */
+    struct gguf     *gguf;          /* of that; NULL: a folder */
     struct shards    shards;        /* a folder's */
     struct json_doc *config, *generation, *tokenizer;    /* NULL: there is no such file */
     struct arena     arena;
@@ -45,13 +45,12 @@ static void entry_push(struct checkpoint *c, struct str name, const struct tenso
 
 static bool file_open(struct checkpoint *c, struct err *e)
 {
-    if (!file_map(&c->map, c->path, e))
-        return false;
-    if (str_ends(str_of(c->path), STR(".safetensors")))
+    if (str_ends(str_of(c->path), STR(".safetensors")) && file_kind(c->path) != FILE_NONE)
         return err_set(e, ERR_UNSUPPORTED, "%s: give the folder that holds it (with config.json), not the file",
                        c->path);
-    if (!gguf_parse(&c->gguf, c->map.p, c->map.n, c->path, e))
+    if (!pieces_open(&c->file, c->path, e))
         return false;
+    c->gguf = c->file.gguf;
     if (!gguf_config(c->gguf, &c->config, e))
         return err_in(e, "%s", c->path);
     struct buf name;
@@ -59,7 +58,7 @@ static bool file_open(struct checkpoint *c, struct err *e)
     for (size_t i = 0; i < gguf_n_tensors(c->gguf); i++) {
         struct tensor t;
         buf_clear(&name);
-        gguf_name(gguf_tensor_at(c->gguf, i, &t), &name);
+        gguf_name(c->gguf, gguf_tensor_at(c->gguf, i, &t), &name);
         entry_push(c, buf_view(&name), &t);
     }
     buf_drop(&name);
@@ -133,8 +132,7 @@ void checkpoint_close(struct checkpoint *c)
     if (!c)
         return;
     shards_close(&c->shards);
-    gguf_free(c->gguf);
-    file_unmap(&c->map);
+    pieces_close(&c->file);
     json_free(c->config);
     json_free(c->generation);
     json_free(c->tokenizer);
@@ -163,6 +161,17 @@ static void add_file(struct sha256_run *h, const struct file_map *m)
     sha256_add(h, m->p + (m->n - n), n);
 }
 
+/* The files, in order. */
+static size_t n_files(const struct checkpoint *c)
+{
+    return c->gguf ? c->file.n : c->shards.n;
+}
+
+static const struct file_map *file_at(const struct checkpoint *c, size_t i)
+{
+    return c->gguf ? &c->file.map[i] : &c->shards.at[i].map;
+}
+
 static void add_tensor(struct sha256_run *h, const struct checkpoint *c, const struct entry *x)
 {
     struct tensor_piece piece[TENSOR_PIECES_MAX];
@@ -170,10 +179,11 @@ static void add_tensor(struct sha256_run *h, const struct checkpoint *c, const s
     sha256_add(h, x->name, strlen(x->name) + 1);
     for (size_t i = 0; i < n; i++) {
         size_t in = 0;
-        while (in < c->shards.n && !((uintptr_t)piece[i].p - (uintptr_t)c->shards.at[in].map.p < c->shards.at[in].map.n))
-            in++;
-        uintptr_t from = (uintptr_t)(in < c->shards.n ? c->shards.at[in].map.p : c->map.p);
-        uint64_t  place[] = {in, (uintptr_t)piece[i].p - from, piece[i].n, (uint64_t)x->tensor.format};
+        if (piece[i].n == 0)
+            continue;
+        while (!((uintptr_t)piece[i].p - (uintptr_t)file_at(c, in)->p < file_at(c, in)->n))
+            CHECK(++in < n_files(c));
+        uint64_t place[] = {in, (uintptr_t)piece[i].p - (uintptr_t)file_at(c, in)->p, piece[i].n, (uint64_t)x->tensor.format};
         sha256_add(h, place, sizeof place);
     }
     sha256_add(h, &x->tensor.scales.group, sizeof x->tensor.scales.group);
@@ -183,10 +193,8 @@ struct sha256 checkpoint_key(const struct checkpoint *c)
 {
     struct sha256_run *h = sha256_new();
     sha256_start(h);
-    if (c->gguf)
-        add_file(h, &c->map);
-    for (size_t i = 0; i < c->shards.n; i++)
-        add_file(h, &c->shards.at[i].map);
+    for (size_t i = 0; i < n_files(c); i++)
+        add_file(h, file_at(c, i));
     for (size_t i = 0; i < c->n; i++)
         add_tensor(h, c, &c->entry[i]);
     struct sha256 key = sha256_end(h);

@@ -1,10 +1,11 @@
 /* checkpoint.h -- a model on disk, opened: its configuration, its tensors, its tokenizer's files.
  *
- * Two forms are read: a .gguf file, and a folder in Hugging Face form (config.json, *.safetensors or an index over
+ * Two forms are read: a .gguf file (or several: store/pieces.h), and a folder in Hugging Face form (config.json, *.safetensors or an index over
  * several, tokenizer.json, …).  Above this header there is only one: tensors have Hugging Face names, and the
  * configuration has the keys of config.json.  A GGUF file's names and keys are translated by the tables of
  * gguf_names.def; what its converter changed besides is said by an extra key:
  *   "hearth_rope_interleaved": true    q and k rows are permuted so that rotary pairs lie side by side (llama)
+ *   "hearth_norm_whole": true          norms' weights do not count from 1 any more (gemma)
  * and Llama 3's rope scaling comes as the tensor "rope_freqs.weight", one divisor for each frequency.
  *
  * Everything is memory-mapped and borrowed until checkpoint_close().  Reading is safe from several threads. */

@@ -289,6 +289,11 @@ void gguf_free(struct gguf *g)
     free(g);
 }
 
+bool gguf_join(struct gguf *g, const struct gguf *more, struct err *e)
+{
+    return tensors_join(&g->tensors, &more->tensors, e);
+}
+
 size_t gguf_n_keys(const struct gguf *g)
 {
     return g->n;

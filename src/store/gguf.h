@@ -36,6 +36,10 @@ struct gguf_value {
 MUST_USE bool gguf_parse(struct gguf **out, const uint8_t *p, size_t n, const char *name, struct err *e);
 void          gguf_free(struct gguf *g);        /* NULL is fine */
 
+/* Takes in the tensors of another part of the same model, whose bytes must live as long; `more` itself may go.  What is then
+ * among g's is unspecified when this fails.  ERR_CORRUPT: a name is in both. */
+MUST_USE bool gguf_join(struct gguf *g, const struct gguf *more, struct err *e);
+
 size_t     gguf_n_keys(const struct gguf *g);
 struct str gguf_key_at(const struct gguf *g, size_t i, struct gguf_value *out);
 bool       gguf_find(const struct gguf *g, const char *key, struct gguf_value *out);

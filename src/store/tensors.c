@@ -138,6 +138,19 @@ bool tensors_end(struct tensors *t, bool dense, struct err *e)
     return true;
 }
 
+bool tensors_join(struct tensors *t, const struct tensors *more, struct err *e)
+{
+    for (size_t i = 0; i < more->names.n; i++) {
+        const struct name *x = &more->names.at[i];
+        names_push(&t->names, x->name, x->i == NAMES_NONE ? NAMES_NONE : x->i + t->n);
+    }
+    t->room = t->n + more->n;
+    t->entry = mem_grow(t->entry, t->room, sizeof *t->entry);
+    for (size_t i = 0; i < more->n; i++)
+        t->entry[t->n++] = more->entry[i];
+    return names_sort(&t->names, e) || err_in(e, "tensor names");
+}
+
 bool tensors_find(const struct tensors *t, struct str name, struct tensor *out)
 {
     size_t i = names_find(&t->names, name);

@@ -49,6 +49,9 @@ MUST_USE bool tensors_add(struct tensors *t, const struct tensor_claim *c, struc
 /* No name twice, no two in the same place; dense: no byte of the data left over either. */
 MUST_USE bool tensors_end(struct tensors *t, bool dense, struct err *e);
 
+/* Takes in those of another file, both ended; its data stays where it is.  ERR_CORRUPT: a name is in both. */
+MUST_USE bool tensors_join(struct tensors *t, const struct tensors *more, struct err *e);
+
 bool tensors_find(const struct tensors *t, struct str name, struct tensor *out);
 
 #ifdef __cplusplus

@@ -8,7 +8,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "cases.h"
-#include "rig.h"
+#include "proof/rig.h"
 #include "toy.h"
 #include "weave.h"
 

@@ -1,7 +1,7 @@
 /* What a row's result may depend on: its sequence alone.  Random weights of every format, every backend, both
  * precisions: whole, chunked, token by token, alone and in a batch of 16, with 1, 2 and 3 threads, all the same to the
  * bit.  Longer sequences are run in test/golden. */
-#include "rig.h"
+#include "proof/rig.h"
 #include "toy.h"
 #include "weave.h"
 

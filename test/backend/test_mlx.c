@@ -9,7 +9,7 @@
 #include "backend/sample.h"
 #include "base/mem.h"
 #include "cases.h"
-#include "rig.h"
+#include "proof/rig.h"
 #include "toy.h"
 #include "weave.h"
 
@@ -35,13 +35,10 @@ static void exact_computes_what_ref_does(void **state)
     assert_int_equal(run_cases(mlx, PRECISION_EXACT, 0), 0);
 }
 
-/* Everything is rounded to 11 bits, and to 8 where the matrices are bfloat16 or float32; MLX's CPU backend, unlike its
- * GPUs, adds up quantised products in that type too (measured: 0.067), and a sharp softmax enlarges what its scores have
- * lost (0.088).  A wrong code or place would give 1. */
 static void fast_computes_about_that(void **state)
 {
     (void)state;
-    assert_int_equal(run_cases(mlx, PRECISION_FAST, 0.1), 0);
+    assert_int_equal(run_cases(mlx, PRECISION_FAST, mlx->fast_error), 0);
 }
 
 static void portable_forms_compute_what_ref_does(void **state)

@@ -8,7 +8,7 @@
 #include "backend/cpu/pack.h"
 #include "backend/ref/ref.h"
 #include "base/mem.h"
-#include "rig.h"
+#include "proof/rig.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "backend/packfile.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "rig.h"
+#include "proof/rig.h"
 #include "toy.h"
 #include "weave.h"
 

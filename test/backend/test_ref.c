@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cases.h"
-#include "rig.h"
+#include "proof/rig.h"
 #include "toy.h"
 #include "weave.h"
 

@@ -27,7 +27,7 @@ class Commands(unittest.TestCase):
 
     def test_help_names_every_command(self):
         text = hearth("--help").stdout
-        for command in ("serve", "run", "inspect", "bench", "pull", "list", "rm"):
+        for command in ("serve", "run", "inspect", "bench", "pull", "list", "rm", "doctor"):
             self.assertIn(command, text)
             self.assertIn("--help", hearth(command, "--help").stdout)
         version = hearth("--version").stdout
@@ -132,6 +132,45 @@ class Commands(unittest.TestCase):
                     server.communicate(timeout=60)
                 self.assertRegex("".join(lines), pattern)
                 self.assertEqual("packed" in "".join(lines), not options)
+
+    def doctor(self, status, *arguments, **environment):
+        """The doctor's report as text, with a cache of its own; the proofs run once for every backend."""
+        with tempfile.TemporaryDirectory() as cache:
+            environment = {**os.environ, "HF_HUB_CACHE": cache, "XDG_CACHE_HOME": cache, **environment}
+            done = subprocess.run([HEARTH, "doctor", "--port", PORT, *arguments], capture_output=True, text=True, timeout=300, env=environment)
+            self.assertEqual(done.returncode, status, done.stderr + done.stdout)
+            return done.stdout
+
+    def test_doctor_finds_nothing_wrong(self):
+        text = self.doctor(0, TINY, "--plugins", "/nowhere")
+        for pattern in (r"system +\S", r"cores +\d+; hearth computes with \d+", r"memory +[\d.]+ GB, [\d.]+ [GM]B of it free", r"files +",
+                        r"weights +[\d.]+ [GT]B free in ", r"models +[\d.]+ [GT]B free in ", r"cpu +\w+ kernels\n",
+                        r"mlx +not here: the mlx backend was not built", rf"port +{PORT}: a hearth is here already",
+                        r"memory +[\d.]+ GB/s read by one thread, [\d.]+ by", r"llama3, 1 at once: [\d.]+ tok/s read, [\d.]+ tok/s drawn",
+                        r"cpu +fast +(\d+) of \1 cases pass; worst: \w+ \w+ [\d.e-]+, bound", r"cpu +exact +(\d+) of \1 cases pass",
+                        r"everything fine\n$"):
+            self.assertRegex(text, pattern)
+
+    def test_doctor_finds_what_is_wrong(self):
+        report = json.loads(self.doctor(1, "--json", "--plugins", str(pathlib.Path(HEARTH).resolve().parent / "wrong"), "--offline"))
+        self.assertFalse(report["fine"])
+        self.assertEqual(len(report["wrong"]), 2)
+        self.assertIn("the mlx backend computes", report["wrong"][0])
+        wrong = [row for row in report["ops"] if row["wrong"]]
+        self.assertEqual({(row["backend"], row["op"]) for row in wrong}, {("mlx", "rope")})
+        self.assertTrue(all(row["worst"] > row["bound"] and row["wrong"] == row["cases"] and row["first"] for row in wrong))
+        self.assertTrue(all(row["worst"] <= row["bound"] for row in report["ops"] if not row["wrong"]))
+        self.assertIn({"what": "model", "is": "none to measure: hearth doctor MODEL"}, report["speed"])
+
+    def test_doctor_tells_a_broken_plugin_and_a_broken_model(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket() as taken:
+            pathlib.Path(folder, "hearth-mlx.so").write_text("no library")
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            text = self.doctor(1, "--plugins", folder, "--port", str(taken.getsockname()[1]), folder + "/gone.gguf")
+        self.assertRegex(text, "wrong\n  \\* the mlx backend cannot be loaded.*\n  \\* .*gone.gguf on cpu: .*No such file")
+        self.assertRegex(text, "another program listens there")
+        self.assertRegex(text, "paste all of this into an issue")
 
     def test_errors_say_what_next(self):
         self.fails(2, "no command", "srve")

@@ -56,6 +56,28 @@ static void test_defaults(void **state)
     fake_model_free(m);
 }
 
+static void small_device(const struct backend *b, struct device *out)
+{
+    (void)b;
+    *out = (struct device){.memory_max = 4000000};
+}
+
+/* What the GPU's system recommends holds where nobody says how much; who says a number has it. */
+static void test_device_has_a_limit(void **state)
+{
+    (void)state;
+    struct model       *m = fake_model(1 << 20);
+    struct backend_type t = fake_host;
+    struct engine_plan  p;
+    struct err          e;
+    t.device = small_device;
+    assert_true(engine_size(m, &(struct engine_opts){.type = &t}, &p, &e));
+    assert_true(p.memory_bytes <= 4000000);
+    assert_true(engine_size(m, &(struct engine_opts){.type = &t, .memory_bytes = 1 << 30}, &p, &e));
+    assert_true(p.memory_bytes > 4000000);
+    fake_model_free(m);
+}
+
 static void test_shrinks_in_order(void **state)
 {
     (void)state;
@@ -127,7 +149,7 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_device_has_a_limit),
         cmocka_unit_test(test_shrinks_in_order),
         cmocka_unit_test(test_what_was_asked_for_stays),
         cmocka_unit_test(test_nonsense),

@@ -403,11 +403,81 @@ static void templates_are_found(void **state)
     folder_free(folder);
 }
 
+/* One of n files that are one model; the first has the keys. */
+static void put_piece(const char *folder, const char *name, uint32_t no, uint32_t n, const char *tensor)
+{
+    struct gguf_out o;
+    struct buf      file;
+    gguf_out_init(&o, 3);
+    if (no == 0)
+        gguf_put_model(&o, "llama");
+    gguf_put_u32(&o, "split.no", no);
+    gguf_put_u32(&o, "split.count", n);
+    gguf_put_u32(&o, "split.tensors.count", 3);
+    gguf_put_tensor(&o, tensor, FORMAT_F32, 5, 64);
+    buf_init(&file, 0);
+    gguf_write(&o, &file);
+    folder_put(folder, name, buf_view(&file));
+    buf_drop(&file);
+    gguf_out_drop(&o);
+}
+
+static void refuse_piece(const char *folder, const char *name, enum err_kind kind, const char *text)
+{
+    struct checkpoint *c;
+    struct err         e;
+    char              *path = path_join(folder, name);
+    assert_false(checkpoint_open(&c, path, &e));
+    if (e.kind != kind || !strstr(e.text, text))
+        fail_msg("kind %d: %s\nexpected: %s", e.kind, e.text, text);
+    free(path);
+}
+
+#define PIECE(no, n) "m-0000" #no "-of-0000" #n ".gguf"
+
+static void a_gguf_model_in_pieces_opens(void **state)
+{
+    (void)state;
+    struct checkpoint *c, *again;
+    struct err         e;
+    struct tensor      t;
+    char              *folder = folder_new(), *first = path_join(folder, PIECE(1, 3)), *last = path_join(folder, PIECE(3, 3));
+    put_piece(folder, PIECE(1, 3), 0, 3, "output_norm.weight");
+    put_piece(folder, PIECE(2, 3), 1, 3, "token_embd.weight");
+    put_piece(folder, PIECE(3, 3), 2, 3, "blk.0.attn_q.weight");
+    assert_true(checkpoint_open(&c, first, &e));
+    assert_true(checkpoint_open(&again, last, &e));
+    assert_int_equal(checkpoint_len(c), 3);
+    assert_true(checkpoint_find(c, "model.embed_tokens.weight", &t) && t.shape[0] == 5);
+    assert_true(checkpoint_find(c, "model.layers.0.self_attn.q_proj.weight", &t));
+    assert_int_equal(json_int_or(json_get(checkpoint_config(c), "vocab_size"), 0), 5);
+    assert_true(json_bool(json_get(checkpoint_config(c), "tie_word_embeddings"), false));
+    struct sha256 key = checkpoint_key(c), same = checkpoint_key(again);
+    assert_memory_equal(&key, &same, sizeof key);
+    checkpoint_close(c);
+    checkpoint_close(again);
+    put_piece(folder, "whole.gguf", 0, 3, "token_embd.weight");
+    refuse_piece(folder, "whole.gguf", ERR_UNSUPPORTED, "it is one part of 3; they are found by names that end in -00001-of-00003.gguf");
+    put_piece(folder, PIECE(2, 3), 2, 3, "token_embd.weight");
+    refuse_piece(folder, PIECE(1, 3), ERR_CORRUPT, PIECE(2, 3) ": it says that it is part 3 of 3");
+    put_piece(folder, PIECE(2, 3), 1, 3, "blk.0.attn_q.weight");
+    refuse_piece(folder, PIECE(1, 3), ERR_CORRUPT, "blk.0.attn_q.weight is there twice");
+    folder_cut(folder, PIECE(2, 3));
+    refuse_piece(folder, PIECE(3, 3), ERR_NOT_FOUND, PIECE(2, 3) ": No such file");
+    put_piece(folder, PIECE(1, 2), 0, 2, "output_norm.weight");
+    put_piece(folder, PIECE(2, 2), 1, 2, "token_embd.weight");
+    refuse_piece(folder, PIECE(1, 2), ERR_CORRUPT, "its parts hold 2 tensors, but should hold 3");
+    free(first);
+    free(last);
+    folder_free(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_checkpoints_open),
         cmocka_unit_test(a_gguf_file_opens),
+        cmocka_unit_test(a_gguf_model_in_pieces_opens),
         cmocka_unit_test(shards_open_with_and_without_index),
         cmocka_unit_test(false_indexes_are_refused),
         cmocka_unit_test(false_folders_are_refused),

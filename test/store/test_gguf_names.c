@@ -42,7 +42,7 @@ static void names_are_translated(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct buf out;
         buf_init(&out, 0);
-        gguf_name(str_of(names[i].gguf), &out);
+        gguf_name(NULL, str_of(names[i].gguf), &out);
         assert_string_equal(buf_view(&out).p, names[i].hf);
         buf_drop(&out);
     }
@@ -65,6 +65,14 @@ static struct json_doc *translate(struct gguf_out *o, struct err *e)
     gguf_free(g);
     buf_drop(&file);
     return doc;
+}
+
+static void refuse(struct gguf_out *o, enum err_kind kind, const char *text)
+{
+    struct err       e;
+    struct json_doc *doc = translate(o, &e);
+    if (doc || e.kind != kind || !strstr(e.text, text))
+        fail_msg("kind %d: %s\nexpected: %s", e.kind, e.text, text);
 }
 
 static void put_tensors(struct gguf_out *o)
@@ -151,6 +159,90 @@ static void qwen_has_a_configuration(void **state)
     }
 }
 
+/* The architectures' own lines stand in place of everybody's. */
+static void gemma_has_a_configuration(void **state)
+{
+    (void)state;
+    static const struct { uint32_t layers; double scale_as; } sizes[] = {{26, 32}, {46, 16}};   /* 64 / 4 in the largest */
+    for (size_t i = 0; i < 2; i++) {
+        struct gguf_out o;
+        struct err      e;
+        gguf_out_init(&o, 3);
+        gguf_put_model_of(&o, "gemma2", sizes[i].layers);
+        gguf_put_u32(&o, "gemma2.attention.key_length", 32);
+        gguf_put_f32(&o, "gemma2.attn_logit_softcapping", 50);
+        gguf_put_f32(&o, "gemma2.final_logit_softcapping", 30);
+        struct json_doc *doc = translate(&o, &e);
+        json             c = json_root(doc);
+        assert_non_null(doc);
+        assert_true(json_is(json_get(c, "hidden_act"), "gelu_pytorch_tanh"));
+        assert_true(json_num_or(json_get(c, "attn_logit_softcapping"), 0) == 50);
+        assert_true(json_num_or(json_get(c, "final_logit_softcapping"), 0) == 30);
+        assert_true(json_num_or(json_get(c, "query_pre_attn_scalar"), 0) == sizes[i].scale_as);
+        assert_true(json_bool(json_get(c, "hearth_norm_whole"), false));
+        json_free(doc);
+    }
+}
+
+/* A file of three layers and one that guesses ahead. */
+static void put_nemotron(struct gguf_out *o, size_t n_heads, const uint32_t *ff)
+{
+    static const uint32_t heads[] = {0, 2, 0, 2};
+    gguf_out_init(o, 3);
+    gguf_put_str(o, "general.architecture", "nemotron_h");
+    gguf_put_u32(o, "nemotron_h.block_count", 4);
+    gguf_put_u32(o, "nemotron_h.nextn_predict_layers", 1);
+    gguf_put_u32(o, "nemotron_h.context_length", 512);
+    gguf_put_u32(o, "nemotron_h.embedding_length", 64);
+    gguf_put_u32(o, "nemotron_h.attention.head_count", 4);
+    gguf_put_array(o, "nemotron_h.attention.head_count_kv", GGUF_U32, n_heads, heads, n_heads * sizeof *heads);
+    gguf_put_array(o, "nemotron_h.feed_forward_length", GGUF_U32, 4, ff, 4 * sizeof *ff);
+    gguf_put_f32(o, "nemotron_h.attention.layer_norm_rms_epsilon", 1e-5f);
+    gguf_put_u32(o, "nemotron_h.ssm.conv_kernel", 4);
+    gguf_put_u32(o, "nemotron_h.ssm.state_size", 16);
+    gguf_put_u32(o, "nemotron_h.ssm.group_count", 2);
+    gguf_put_u32(o, "nemotron_h.ssm.inner_size", 128);
+    gguf_put_u32(o, "nemotron_h.ssm.time_step_rank", 8);
+    gguf_put_tensor(o, "blk.0.ssm_conv1d.bias", FORMAT_F32, 0, 8);
+}
+
+static void lists_say_what_layers_are(void **state)
+{
+    (void)state;
+    static const uint32_t ff[] = {0, 0, 96, 96}, two[] = {0, 0, 96, 48};
+    struct gguf_out       o;
+    struct err            e;
+    put_nemotron(&o, 4, ff);
+    struct json_doc *doc = translate(&o, &e);
+    json             c = json_root(doc);
+    assert_non_null(doc);
+    assert_int_equal(json_int_or(json_get(c, "num_hidden_layers"), 0), 3);
+    assert_true(json_is(json_get(c, "hybrid_override_pattern"), "M*-"));
+    assert_int_equal(json_int_or(json_get(c, "intermediate_size"), 0), 96);
+    assert_int_equal(json_int_or(json_get(c, "num_key_value_heads"), 0), 2);
+    assert_int_equal(json_int_or(json_get(c, "mamba_head_dim"), 0), 16);
+    assert_true(json_bool(json_get(c, "use_conv_bias"), false));
+    assert_false(json_bool(json_get(c, "mamba_proj_bias"), true));
+    json_free(doc);
+    put_nemotron(&o, 2, ff);
+    refuse(&o, ERR_CORRUPT, "does not describe 3 layers");
+    put_nemotron(&o, 4, two);
+    refuse(&o, ERR_UNSUPPORTED, "key nemotron_h.feed_forward_length: one value per layer cannot be read");
+}
+
+/* LongRoPE's divisors are tensors. */
+static void long_rope_is_translated(void **state)
+{
+    (void)state;
+    struct gguf_out o;
+    gguf_out_init(&o, 3);
+    gguf_put_model(&o, "phi3");
+    gguf_put_u32(&o, "phi3.rope.scaling.original_context_length", 128);
+    gguf_put_f32(&o, "phi3.rope.scaling.attn_factor", 1.25f);
+    gguf_put_tensor(&o, "rope_factors_long.weight", FORMAT_F32, 0, 8);
+    refuse(&o, ERR_CORRUPT, "tensor rope_factors_short.weight is not one row of F32 numbers");
+}
+
 static void rope_scaling_is_translated(void **state)
 {
     (void)state;
@@ -197,14 +289,6 @@ static void rope_scaling_is_translated(void **state)
     json_free(doc);
 }
 
-static void refuse(struct gguf_out *o, enum err_kind kind, const char *text)
-{
-    struct err       e;
-    struct json_doc *doc = translate(o, &e);
-    if (doc || e.kind != kind || !strstr(e.text, text))
-        fail_msg("kind %d: %s\nexpected: %s", e.kind, e.text, text);
-}
-
 /* A llama file with that key besides; key NULL: nothing. */
 static void refuse_u32(const char *key, uint32_t v, enum err_kind kind, const char *text)
 {
@@ -229,7 +313,6 @@ static void what_is_not_known_is_refused(void **state)
     gguf_put_model(&o, "llama");
     gguf_put_str(&o, "general.type", "adapter");
     refuse(&o, ERR_UNSUPPORTED, "general.type is \"adapter\"");
-    refuse_u32("split.count", 3, ERR_UNSUPPORTED, "it is one part of 3");
     refuse_u32("llama.expert_count", 8, ERR_UNSUPPORTED, "key llama.expert_count: a value of 8 is not known here");
     refuse_u32("llama.attention.value_length", 32, ERR_UNSUPPORTED, "value_length is 32, but keys are 16 long");
     refuse_u32("llama.rope.dimension_count", 32, ERR_CORRUPT, "dimension_count is 32, but heads are 16 long");
@@ -270,7 +353,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_translated),       cmocka_unit_test(llama_has_a_configuration),
-        cmocka_unit_test(qwen_has_a_configuration),   cmocka_unit_test(rope_scaling_is_translated),
+        cmocka_unit_test(qwen_has_a_configuration),   cmocka_unit_test(gemma_has_a_configuration),
+        cmocka_unit_test(lists_say_what_layers_are),  cmocka_unit_test(long_rope_is_translated),
+        cmocka_unit_test(rope_scaling_is_translated),
         cmocka_unit_test(what_is_not_known_is_refused), cmocka_unit_test(keys_must_make_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,8 +129,13 @@ void gguf_write(const struct gguf_out *o, struct buf *out)
 
 void gguf_put_model(struct gguf_out *o, const char *arch)
 {
-    static const struct { const char *key; uint32_t v; } counts[] = {
-        {"block_count", 2},          {"context_length", 512},       {"embedding_length", 64},
+    gguf_put_model_of(o, arch, 2);
+}
+
+void gguf_put_model_of(struct gguf_out *o, const char *arch, uint32_t n_layer)
+{
+    const struct { const char *key; uint32_t v; } counts[] = {
+        {"block_count", n_layer},          {"context_length", 512},       {"embedding_length", 64},
         {"feed_forward_length", 96}, {"attention.head_count", 4},   {"attention.head_count_kv", 2},
     };
     static const char *const tokens[] = {"a", "b", "c", "d", "e"};

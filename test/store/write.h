@@ -39,6 +39,7 @@ void gguf_write(const struct gguf_out *o, struct buf *out);
 
 /* The keys that every model of that architecture has: 2 layers, width 64, 4 heads, 2 of them for keys, 5 tokens. */
 void gguf_put_model(struct gguf_out *o, const char *arch);
+void gguf_put_model_of(struct gguf_out *o, const char *arch, uint32_t n_layer);
 
 /* header as it stands, then data_bytes bytes that count up. */
 void safetensors_write(const char *header, size_t data_bytes, struct buf *out);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,6 +201,12 @@ static const char *cpu_kernel(const struct plan *pl, size_t i)
     return pl->name[i];
 }
 
+static void cpu_device(const struct backend *b, struct device *out)
+{
+    *out = (struct device){0};
+    snprintf(out->name, sizeof out->name, "%s kernels", b->kernels->isa);
+}
+
 const struct backend_type backend_cpu = {
     .name = "cpu",
     .about = "the processor: AVX-512 VNNI, AVX-VNNI, AVX2, NEON or portable C, chosen at run time; weights repacked once",
@@ -224,4 +231,5 @@ const struct backend_type backend_cpu = {
     .keep = cpu_keep,
     .tap = cpu_tap,
     .kernel = cpu_kernel,
+    .device = cpu_device,
 };

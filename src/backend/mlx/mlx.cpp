@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
@@ -13,6 +14,11 @@ namespace {
 
 /* Of buffers that were given back; loading would else keep every one that it needs once. */
 constexpr size_t CACHE_WHILE_LOADING = size_t{64} << 20;
+
+/* Everything is rounded to 11 bits, and to 8 where the matrices are bfloat16 or float32; MLX's CPU backend, unlike its
+ * GPUs, adds up quantised products in that type too (measured: 0.067), and a sharp softmax enlarges what its scores have
+ * lost (0.088).  A wrong code or place would give 1. */
+constexpr double FAST_ERROR = 0.1;
 
 /* Runs f, on the backend's streams; an exception becomes *e. */
 template <typename F> bool guarded(const struct backend *b, struct err *e, F f)
@@ -204,17 +210,22 @@ bool mlx_size(struct backend *b, const struct prog *p, const struct plan_opts *o
     return true;
 }
 
+/* What Metal recommends that all programs' buffers together stay below; 0: nobody says. */
+uint64_t working_set(const struct backend *b)
+{
+    const auto &info = mx::device_info(b->stream.device);
+    auto        most = info.find("max_recommended_working_set_size");
+    return most == info.end() ? 0 : std::get<size_t>(most->second);
+}
+
 /* On a GPU: weights and states stay where the GPU finds them at once, as far as the system allows; and what steps give
  * back is kept up to what the plan says a step needs. */
 void limit_memory(const struct backend *b, const struct prog *p, const struct plan_opts *o)
 {
     struct cost c;
     mlx_size(const_cast<struct backend *>(b), p, o, &c, nullptr);
-    const auto &info = mx::device_info(b->stream.device);
-    auto        most = info.find("max_recommended_working_set_size");
-    if (most != info.end())
-        mx::set_wired_limit(std::min<size_t>(std::get<size_t>(most->second), b->weight_bytes + c.block_bytes * b->n_block + c.slot_bytes * o->seq_max
-                                                                         + c.scratch_bytes));
+    if (uint64_t most = working_set(b))
+        mx::set_wired_limit(std::min<uint64_t>(most, b->weight_bytes + c.block_bytes * b->n_block + c.slot_bytes * o->seq_max + c.scratch_bytes));
     mx::set_cache_limit(c.scratch_bytes);
 }
 
@@ -237,7 +248,7 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
-        pl->overhead.n_op = prog_n_inputs(p) == 0 && b->n_block || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
+        pl->overhead.n_op = (prog_n_inputs(p) == 0 && b->n_block) || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
         *out = pl.release();
@@ -319,7 +330,7 @@ const float *mlx_result(struct plan *pl, const char *name)
 
 bool mlx_features_new(struct backend *, size_t bytes, struct features **out, struct err *)
 {
-    *out = new struct features{std::vector<unsigned char>(bytes)};
+    *out = new features{std::vector<unsigned char>(bytes)};
     return true;
 }
 
@@ -417,9 +428,24 @@ void mlx_overhead(const struct plan *pl, struct overhead *out)
     *out = pl->overhead;
 }
 
+void mlx_device(const struct backend *b, struct device *out)
+{
+    *out = {};
+    const auto &info = mx::device_info(b->stream.device);
+    auto        name = info.find("device_name");
+    const auto *text = name == info.end() ? nullptr : std::get_if<std::string>(&name->second);
+    std::snprintf(out->name, sizeof out->name, "%s%s", text ? text->c_str() : b->gpu ? "a GPU" : "no GPU: the processor, for tests",
+                  text && !b->gpu ? " (no GPU: for tests)" : "");
+    std::snprintf(out->library, sizeof out->library, "MLX %s%s", mx::version(), b->in_place ? "" : ", without operations of our own");
+    out->slow = !b->gpu;
+    if (b->gpu)
+        out->memory_max = working_set(b);
+}
+
 const struct backend_type face = {
     .name = "mlx",
     .about = "MLX: the GPU of Apple silicon",
+    .fast_error = FAST_ERROR,
     .open = mlx_open,
     .close = mlx_close,
     .size = mlx_size,
@@ -432,6 +458,7 @@ const struct backend_type face = {
     .compile = mlx_compile,
     .plan_free = mlx_plan_free,
     .run = mlx_run,
+    .stop = nullptr,
     .result = mlx_result,
     .features_new = mlx_features_new,
     .features_free = mlx_features_free,
@@ -443,6 +470,7 @@ const struct backend_type face = {
     .tap = mlx_tap,
     .kernel = mlx_kernel,
     .overhead = mlx_overhead,
+    .device = mlx_device,
 };
 
 } // namespace

@@ -1,6 +1,6 @@
-/* rig.h -- a program on a backend, with random weights of any format: what the tests of this folder run. */
-#ifndef TEST_BACKEND_RIG_H
-#define TEST_BACKEND_RIG_H
+/* rig.h -- a program on a backend, with random weights of any format: what proofs and the tests of backends run. */
+#ifndef PROOF_RIG_H
+#define PROOF_RIG_H
 
 #include "backend/backend.h"
 
@@ -15,6 +15,7 @@ struct rig_opts {
     uint32_t         n_block;
     struct pack_opts pack;          /* with a path, expect() is called before the first adopt() */
     bool             blank;         /* every part is zeroes: what a backend that reads it would compute with */
+    struct err      *why;           /* NULL: a refusal's reason is printed on standard error */
 };
 
 struct rig {
@@ -25,8 +26,8 @@ struct rig {
     size_t          n_data;
 };
 
-/* Weights whose name begins with "in." are F32 whatever the format.  Prints why and returns false when the backend
- * refuses. */
+/* Weights whose name begins with "in." are F32 whatever the format.  False: the backend refuses
+ * (rig_opts.why). */
 bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o);
 void rig_close(struct rig *r);
 

@@ -1,5 +1,5 @@
 /* rig.c -- see rig.h. */
-#include "rig.h"
+#include "proof/rig.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -187,7 +187,10 @@ bool rig_open(struct rig *r, const struct prog *p, const struct rig_opts *o)
     ok = ok && r->type->reserve(r->backend, b, &o->plan, o->n_block, &e) &&
          r->type->compile(r->backend, p, &o->plan, &r->plan, &e);
     if (!ok) {
-        fprintf(stderr, "%s: %s\n", o->type->name, e.text);
+        if (o->why)
+            *o->why = e;
+        else
+            fprintf(stderr, "%s: %s\n", o->type->name, e.text);
         rig_close(r);
     }
     return ok;
