@@ -77,17 +77,9 @@ static bool add_part(json part, const struct place *at, struct media_parts *part
     return buf_str(&out->text, json_str(words));
 }
 
-static bool shows(json content)
-{
-    for (struct json_iter it = json_iter(content); json_next(&it);)
-        if (media_parts_is_media(it.value))
-            return true;
-    return false;
-}
-
 static bool put_parts(struct json_out *w, json content, const struct chat_words *words, const struct place *at, struct err *e)
 {
-    struct content out = {.w = words->parts && (words->lists || shows(content)) ? w : NULL};
+    struct content out = {.w = words->parts || words->lists ? w : NULL};
     struct place   part = *at;
     size_t         i = 0;
     bool           ok = true;
