@@ -140,6 +140,7 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
         .seq_max = (uint32_t)o->parallel.v,
         .queue_max = (uint32_t)o->queue.v,
         .memory_bytes = o->memory.v,
+        .snapshot_bytes = o->snapshots.v,
         .no_cache = o->no_cache.v,
         .no_draft = o->no_draft.v,
         .backend.n_thread = (unsigned)o->threads.v,

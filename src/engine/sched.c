@@ -11,6 +11,9 @@
  * SHARED PROMPTS.  When several read the same text, one of them reads it and the others wait at the block they are at
  * until it can be found.  Who waits lends its place in the order to the one it waits for.
  *
+ * SNAPSHOTS.  What a model remembers of a sequence as a whole is only known behind the last row of a run.  So runs end
+ * where it is to be copied (seq_save_after), and who waits for another's reading waits for such a copy.
+ *
  * GUESSES.  A sequence that draws may take along tokens that it will likely draw next (draft.h).  Each such row makes
  * the step longer for everybody, so it must multiply its own sequence's speed by more than it divides those of all
  * together.  Alone, that is what gives most tokens a second; in a full batch only what is nearly certain passes.  No
@@ -58,10 +61,17 @@ static void found(struct engine *g, struct seq *s, uint32_t n)
     s->n_cached += n;
 }
 
-/* Takes the full blocks that the cache has of its next tokens. */
+/* Takes the full blocks that the cache has of its next tokens, and what was remembered behind them. */
 static void match(struct engine *g, struct seq *s)
 {
-    found(g, s, seq_match(s, &g->kv));
+    uint32_t snapshot, n = seq_match(s, &g->kv, &g->snapshots, &snapshot);
+    if (snapshot != KV_NONE) {
+        g->opts.type->slot_copy(g->backend, g->plan.seq_max + snapshot, s->slot);
+        kv_ref(&g->snapshots, snapshot);
+        kv_unref(&g->snapshots, snapshot);      /* the youngest of all now */
+        g->count.snapshots_found++;
+    }
+    found(g, s, n);
 }
 
 /* Whether o's blocks have, or will have, the same name as s's for number k. */
@@ -85,7 +95,7 @@ static bool awaited(const struct engine *g, const struct seq *s)
 /* Copies the beginning of the block that comes next from one that begins like it. */
 static void match_part(struct engine *g, struct seq *s)
 {
-    uint32_t n, from = seq_near(s, &g->kv, &n);
+    uint32_t n = 0, from = s->whole ? KV_NONE : seq_near(s, &g->kv, &n);
     if (from == KV_NONE || !g->opts.type->copy || awaited(g, s))
         return;
     kv_ref(&g->kv, from);
@@ -103,7 +113,7 @@ static void match_part(struct engine *g, struct seq *s)
 static bool fits(const struct engine *g, const struct seq *s)
 {
     uint32_t bt = g->plan.block_tokens;
-    uint64_t need = seq_blocks(s, bt) - seq_shared(s, &g->kv) + g->n_run;
+    uint64_t need = seq_blocks(s, bt) - seq_shared(s, &g->kv, &g->snapshots) + g->n_run;
     if (g->n_run == 0)
         return true;
     for (uint32_t i = 0; i < g->n_run; i++) {
@@ -174,13 +184,15 @@ static void extend(const struct engine *g, struct budget *b, struct step_row *r,
     r->n += n;
 }
 
-/* How many more tokens row r could have if time were no matter. */
+/* How many more tokens row r could have if time were no matter.  A run ends where a snapshot is to be made. */
 static uint32_t room_for(const struct engine *g, const struct budget *b, const struct step_row *r)
 {
     uint32_t has = blocks_for(r->past + r->n, g->plan.block_tokens);
     has = has > r->seq->n_block ? has : r->seq->n_block;
     uint64_t held = ((uint64_t)has + b->blocks) * g->plan.block_tokens - r->past - r->n;
     uint32_t n = seq_need(r->seq) - r->n, rows = g->plan.token_max - b->n_token;
+    n = n < rows ? n : rows;
+    rows = seq_save_after(r->seq, r->past, g->plan.block_tokens) - r->past - r->n;
     n = n < rows ? n : rows;
     return n < held ? n : (uint32_t)held;
 }
@@ -281,6 +293,16 @@ static uint32_t readers(const struct engine *g)
     return n;
 }
 
+/* Whether o reads what s, which is at the edge of block k, can go on behind. */
+static bool reads_for(const struct engine *g, const struct seq *o, const struct seq *s, uint32_t k)
+{
+    uint32_t bt = g->plan.block_tokens;
+    if (!s->whole)
+        return o->n_public <= k && same_block(o, s, k);
+    uint32_t at = seq_save_after(o, o->n_done > s->n_run ? o->n_done : s->n_run, bt);
+    return s->there >= o->n_public && at / bt <= seq_matchable(s, bt) && same_block(o, s, at / bt - 1);
+}
+
 /* The one that reads what order[i] has next: itself, or whoever is furthest of those that share that block.  Only at
  * the edge of a block; who has begun one goes on with it. */
 static struct seq *leader(const struct engine *g, uint32_t i)
@@ -291,12 +313,12 @@ static struct seq *leader(const struct engine *g, uint32_t i)
         return s;
     for (uint32_t j = 0; j < g->n_run; j++) {
         struct seq *o = g->run[j];
-        if (o != s && o->n_run > lead->n_run && o->n_public <= k && same_block(o, s, k))
+        if (o != s && o->n_run > lead->n_run && reads_for(g, o, s, k))
             lead = o;
     }
     for (uint32_t j = 0; lead == s && j < i; j++) {
         struct seq *o = g->order[j];
-        if (o->n_run == s->n_run && same_block(o, s, k))
+        if (o->n_run == s->n_run && reads_for(g, o, s, k))
             return o;
     }
     return lead;
