@@ -59,8 +59,11 @@ static bool ask(struct engine *g, struct turns *t, uint32_t i, uint32_t mark)
     while (engine_step(g))
         ;
     engine_stats(g, &after);
-    return a->end == END_LENGTH && a->n == ANSWER
-           && after.tokens_computed - before.tokens_computed == t->n_prompt[i] - a->n_cached + ANSWER - 1;
+    uint64_t computed = after.tokens_computed - before.tokens_computed;
+    bool     ok = a->end == END_LENGTH && a->n == ANSWER && computed == t->n_prompt[i] - a->n_cached + ANSWER - 1;
+    if (!ok)
+        printf("  turn %u: %u tokens drawn, %u of %u cached, but %u computed\n", i, a->n, a->n_cached, t->n_prompt[i], (unsigned)computed);
+    return ok;
 }
 
 static void more(struct turns *t, uint32_t i, uint32_t n, uint32_t salt)
@@ -123,7 +126,7 @@ static bool model_check(const struct backend_type *t, enum precision precision, 
     struct model      *m = NULL;
     struct engine     *cached = NULL, *plain = NULL;
     struct engine_opts o = {.type = t, .seq_max = 2, .token_max = 24, .context_max = CONTEXT, .block_tokens = BLOCK,
-                            .memory_bytes = 256 << 20, .backend = {.n_thread = 2, .precision = precision}}, no = o;
+                            .memory_bytes = 256 << 20, .no_draft = true, .backend = {.n_thread = 2, .precision = precision}}, no = o;
     no.no_cache = true;
     snprintf(path, sizeof path, "%s/tiny/%s", FIXTURES, name);
     bool ok = checkpoint_open(&c, path, &e) && model_open(&m, c, &e) && engine_open(&cached, m, &o, &e) && engine_open(&plain, m, &no, &e);
