@@ -142,6 +142,7 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
         .memory_bytes = o->memory.v,
         .gallery_bytes = o->features.v,
         .patches_max = (uint32_t)o->patches.v,
+        .snapshot_bytes = o->snapshots.v,
         .no_cache = o->no_cache.v,
         .no_draft = o->no_draft.v,
         .backend.n_thread = (unsigned)o->threads.v,

@@ -33,6 +33,8 @@ static void make_rooms(struct engine *g)
     g->table = mem_array(n_slot, sizeof(struct seq *));
     g->table_mask = n_slot - 1;
     kv_init(&g->kv, g->plan.n_block, g->plan.block_tokens);
+    if (g->plan.n_snapshot)
+        kv_init(&g->snapshots, g->plan.n_snapshot, 1);
     turns_init(&g->turns, g->jobs_max);
     step_init(&g->step[0], &g->plan);
     step_init(&g->step[1], &g->plan);
@@ -109,6 +111,7 @@ void engine_close(struct engine *g)
     step_drop(&g->step[1]);
     turns_drop(&g->turns);
     kv_drop(&g->kv);
+    kv_drop(&g->snapshots);
     free(g->run);
     free(g->slot_taken);
     free(g->order);

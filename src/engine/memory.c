@@ -17,6 +17,7 @@ enum {
     CONTEXT_MIN = 1024, ROWS_MIN = 64,              /* what shrinking stops at */
     PATCHES = 8192,                                 /* 1920 x 1080 in patches of 16 x 16, and a little more */
     SEQ_LIMIT = 4096, ROWS_LIMIT = 65536, QUEUE_LIMIT = 1 << 20, BLOCK_LIMIT = 1024,
+    SNAPSHOTS = 4, SNAPSHOT_LIMIT = 1 << 20,        /* that are of use to a sequence; at all */
 };
 
 static bool within(uint32_t x, uint32_t most, const char *what, struct err *e)
@@ -83,7 +84,7 @@ static uint32_t picks(const struct model *m, const struct engine_opts *o, const 
 struct plan_opts memory_plan_opts(const struct engine_plan *p)
 {
     return (struct plan_opts){.token_max = p->token_max, .seq_max = p->seq_max, .pick_max = p->pick_max,
-                              .block_tokens = p->block_tokens, .context_max = p->context_max};
+                              .slot_extra = p->n_snapshot, .block_tokens = p->block_tokens, .context_max = p->context_max};
 }
 
 struct plan_opts memory_tower_opts(const struct model *m, const struct engine_plan *p)
@@ -109,7 +110,7 @@ static uint64_t usable(const struct backend_type *t, const struct backend *b)
 
 /* One sizing: what `p` would take. */
 struct bill {
-    uint64_t fixed, block;          /* bytes in any case; of a block */
+    uint64_t fixed, block, snapshot;        /* bytes in any case; of a block, of a snapshot; snapshot 0: there are none */
     uint32_t least;                 /* blocks of one sequence at full length */
 };
 
@@ -152,6 +153,12 @@ static bool add_tower(const struct model *m, const struct engine_opts *o, struct
     return true;
 }
 
+static void set_snapshots(struct engine_plan *p, const struct bill *bill, uint64_t n)
+{
+    p->n_snapshot = n < SNAPSHOT_LIMIT ? (uint32_t)n : SNAPSHOT_LIMIT;
+    p->snapshot_bytes = p->n_snapshot * bill->snapshot;
+}
+
 static bool add_up(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *p,
                    struct bill *out, struct err *e)
 {
@@ -165,7 +172,10 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
     p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     p->slot_bytes = c.slot_bytes * p->seq_max;
-    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes + p->tower_bytes + p->gallery_bytes + gallery_host_bytes(p->n_page);
+    out->snapshot = c.slot_bytes && o->type->slot_copy && !o->no_cache ? c.slot_bytes + kv_bytes(1024, 1) / 1024 : 0;
+    set_snapshots(p, out, out->snapshot ? o->snapshot_bytes / out->snapshot : 0);
+    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes + p->snapshot_bytes + p->tower_bytes + p->gallery_bytes +
+                 gallery_host_bytes(p->n_page);
     out->block = c.block_bytes + kv_bytes(1024, p->block_tokens) / 1024;
     out->least = blocks_for(p->context_max, p->block_tokens);
     return true;
@@ -193,10 +203,15 @@ static bool shrink(const struct model *m, const struct engine_opts *asked, struc
 static bool too_little(const struct engine_plan *p, const struct bill *bill, uint64_t room, bool given, struct err *e)
 {
     const double MiB = 1 << 20;
-    uint64_t     kv = bill->block * bill->least, all = bill->fixed + kv;
-    char         eyes[64] = "";
-    if (p->tower_bytes)
-        snprintf(eyes, sizeof eyes, "  pictures %10.1f MiB\n", (double)(p->tower_bytes + p->gallery_bytes) / MiB);
+    uint64_t     kv = bill->block * bill->least, all = bill->fixed + kv, slots = p->slot_bytes + p->snapshot_bytes;
+    char         more[160] = "";
+    if (slots)
+        snprintf(more, sizeof more, "  memories %10.1f MiB  (%" PRIu32 " sequences, %" PRIu32 " snapshots)\n", (double)slots / MiB,
+                 p->seq_max, p->n_snapshot);
+    if (p->tower_bytes) {
+        size_t n = strlen(more);
+        snprintf(more + n, sizeof more - n, "  pictures %10.1f MiB\n", (double)(p->tower_bytes + p->gallery_bytes) / MiB);
+    }
     return err_set(e, ERR_MEMORY,
                    "too little memory for this model\n"
                    "  weights  %10.1f MiB\n"
@@ -206,8 +221,8 @@ static bool too_little(const struct engine_plan *p, const struct bill *bill, uin
                    "  needed   %10.1f MiB\n"
                    "  %s  %10.1f MiB\n"
                    "%s",
-                   (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max,
-                   eyes, (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
+                   (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max, more,
+                   (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
                    (double)room / MiB,
                    bill->fixed >= room ? "allow more memory, or take a smaller model"
                                        : "allow more memory, or ask for a shorter context or fewer sequences");
@@ -232,6 +247,11 @@ bool memory_plan(const struct model *m, const struct engine_opts *o, struct back
             break;
         if (!shrink(m, o, &p))
             return too_little(&p, &bill, room, o->memory_bytes != 0, e);
+    }
+    if (!o->snapshot_bytes && bill.snapshot) {
+        uint64_t most = (room - bill.fixed - bill.block * bill.least) / 4 / bill.snapshot, wish = (uint64_t)SNAPSHOTS * p.seq_max;
+        set_snapshots(&p, &bill, wish < most ? wish : most);
+        bill.fixed += p.snapshot_bytes;
     }
     uint64_t want = (uint64_t)bill.least * p.seq_max, fit = (room - bill.fixed) / bill.block;
     if (!o->memory_bytes)

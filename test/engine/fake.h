@@ -3,13 +3,16 @@
  * The backend keeps in each slot of its blocks a hash of all tokens up to that one, made from the slot before, and
  * the logits of a row come from all slots that the row can see.  So a wrong table of blocks, a stale or overwritten
  * block, a wrong past or a wrong token all end in wrong tokens; the oracle computes the right ones from the token
- * list alone. */
+ * list alone.
+ *
+ * Of a model that remembers sequences as a whole it keeps a hash in each of these slots too, and how many tokens are in
+ * it: a run behind any other number of tokens fails the test, and where there are blocks as well both must agree. */
 #ifndef TEST_ENGINE_FAKE_H
 #define TEST_ENGINE_FAKE_H
 
 #include "engine/state.h"
 
-enum { FAKE_VOCAB = 61 };
+enum { FAKE_VOCAB = 61, FAKE_SLOT_BYTES = 300 };
 
 struct fake {
     uint64_t now;                               /* the clock */
@@ -38,7 +41,9 @@ void         fake_reset(void);
 struct clock fake_clock(void);
 uint64_t     fake_cost(uint32_t rows, double attended);
 
-/* A model for it, of `context` tokens. */
+/* A model for it, of `context` tokens, with states of tokens alone; with both kinds; with states of whole sequences
+ * alone, which knows no period. */
+enum fake_states { FAKE_TOKEN, FAKE_BOTH, FAKE_WHOLE };
 struct model *fake_model(uint32_t context);
 
 /* One that sees: blocks of 2 x 2 patches, two levels. */
@@ -70,6 +75,7 @@ struct fake_prompt {
 void fake_say(struct fake_prompt *q, int32_t token);
 void fake_show(struct fake_prompt *q, struct fake_picture *p);
 struct media fake_media(const struct fake_prompt *q);
+struct model *fake_model_with(uint32_t context, enum fake_states states);
 void          fake_model_free(struct model *m);
 
 /* Opens an engine; fails the test when it cannot. */
@@ -84,6 +90,9 @@ void fake_check_blocks(const struct engine *g);
 
 /* The same for the gallery and who holds its sights. */
 void fake_check_gallery(const struct engine *g);
+/* The same of snapshots; and when nothing is under way, that the running have in their slots, and find in snapshots, what
+ * their own tokens give and nothing else. */
+void fake_check_snapshots(const struct engine *g);
 
 /* Numbers for tests: the same every time. */
 uint32_t fake_random(uint64_t *state, uint32_t n);      /* 0 .. n-1 */
