@@ -115,7 +115,7 @@ static bool see_video(struct work *w, struct view *v, struct video *video, const
 {
     struct processor_clip clip = {info->n_frame, info->fps, info->width, info->height};
     uint32_t              most = w->wish->frames_max && w->wish->frames_max < w->eyes->frames_max ? w->wish->frames_max : w->eyes->frames_max;
-    struct processor_wish wish = {.fps = w->wish->fps, .frames_max = most};
+    struct processor_wish wish = {.fps = w->wish->fps, .frames_max = most, .frame_pixels_max = w->eyes->frame_pixels_max};
     uint32_t              room = processor_frames_max(w->eyes->processor, &wish), n = 0;
     uint64_t             *index = mem_array(room + 1, sizeof *index);
     struct sha256        *seen = mem_array((size_t)room + 2, sizeof *seen);

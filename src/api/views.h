@@ -26,6 +26,7 @@ struct eyes {
     size_t                  held_max;       /* of all pixels of one request, after it */
     unsigned                items_max;      /* pictures and videos of one request */
     unsigned                frames_max;     /* of a video */
+    uint64_t                frame_pixels_max;   /* of one of its frames, after it was made smaller; 0: as the model has it */
     unsigned                n_thread;       /* that fetch and decode; 0: 4 */
 };
 
