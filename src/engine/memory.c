@@ -92,6 +92,14 @@ struct plan_opts memory_tower_opts(const struct model *m, const struct engine_pl
     return (struct plan_opts){.token_max = rows, .seq_max = 1, .pick_max = 1, .block_tokens = p->block_tokens, .context_max = rows};
 }
 
+struct plan_opts memory_aside_opts(const struct model *m, const struct engine_plan *p)
+{
+    struct plan_opts o = memory_plan_opts(p);
+    o.token_max = rows_together(&m->vision);
+    o.seq_max = o.pick_max = 1;
+    return o;
+}
+
 /* All that is free but an eighth of the machine, a gigabyte at least; half of it where that leaves little. */
 static uint64_t usable(void)
 {
@@ -158,7 +166,11 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
     const uint64_t most = UINT64_MAX / 8;
     if (p->weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32 || c.slot_bytes > most >> 16)
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
-    p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
+    struct plan_opts aside = memory_aside_opts(m, p);
+    struct cost      more = {0};
+    if (aside.token_max && !o->type->wait && !o->type->size(b, m->text, &aside, &more, e))
+        return false;
+    p->scratch_bytes = c.scratch_bytes + more.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     p->slot_bytes = c.slot_bytes * p->seq_max;
     out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes + p->tower_bytes + p->gallery_bytes + gallery_host_bytes(p->n_page);
     out->block = c.block_bytes + kv_bytes(1024, p->block_tokens) / 1024;

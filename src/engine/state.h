@@ -63,6 +63,14 @@ struct engine {
     bool                has_slots, *slot_taken;     /* [seq_max] which sequences' memories are somebody's */
     struct seq        **order;      /* [seq_max] for planning */
     struct step         step[2], *flight;       /* flight: launched, not landed */
+
+    /* A picture that is read whole, in pieces between the steps (aside.h). */
+    struct plan        *aside_plan;             /* NULL: no picture must be read whole */
+    struct step         aside;
+    struct batch        aside_batch;
+    struct seq         *aside_seq;              /* whose; NULL: none is under way */
+    bool                aside_begun;            /* its run has stopped, and is not over */
+
     uint64_t            landed_at;
     struct engine_stats count;      /* its own view of the figures */
 

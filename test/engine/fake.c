@@ -30,10 +30,18 @@ struct flight {
     uint32_t      n;
 };
 
+/* The content of a row, its place on the axes, and the first row that it may not see. */
+struct row_is {
+    uint64_t content;
+    uint32_t pos[SHOWN_AXES], see;
+};
+
 struct plan {
     struct backend *b;
     bool            is_tower;
     uint32_t        n_seen;         /* patches that the run has done; 0 between runs */
+    struct row_is  *row;            /* [token_max] */
+    uint64_t        spent;          /* ns of a run of the text that has stopped */
     float          *feature[FAKE_LEVELS];
     uint32_t        n_pick, seq_max, pick_max;
     float          *logits;
@@ -126,12 +134,6 @@ static float value_of_row(const void *ctx, uint32_t level, uint32_t k)
     const struct row_in *r = ctx;
     return host_features_row(r->span->features, r->span->from + r->at + level * r->span->step, FAKE_WIDTH)[k];
 }
-
-/* The content of a row, its place on the axes, and the first row that it may not see. */
-struct row_is {
-    uint64_t content;
-    uint32_t pos[SHOWN_AXES], see;
-};
 
 static uint64_t row_name(const struct row_is *r)
 {
@@ -350,7 +352,7 @@ static bool b_compile(struct backend *b, const struct prog *p, const struct plan
         return true;
     }
     *pl = (struct plan){.b = b, .seq_max = o->seq_max, .pick_max = o->pick_max,
-                        .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4),
+                        .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4), .row = mem_array(o->token_max, sizeof *pl->row),
                         .sampler = sample_new(FAKE_VOCAB)};
     *out = pl;
     return true;
@@ -363,6 +365,7 @@ static void b_plan_free(struct plan *pl)
         free(pl->feature[level]);
     sample_free(pl->sampler);
     free(pl->logits);
+    free(pl->row);
     free(pl);
 }
 
@@ -394,7 +397,7 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
 {
     uint32_t n = in->start[s + 1] - in->start[s], bt = pl->b->block_tokens;
     uint64_t hash = in->past[s] ? slot_at(pl, in, s, in->past[s] - 1)->hash : 0;
-    struct row_is *row = mem_array(n, sizeof *row);
+    struct row_is *row = pl->row;
     for (uint32_t i = 0; i < n; i++) {
         int32_t token = in->token[in->start[s] + i];
         row[i] = row_of(in, in->start[s] + i, in->past[s] + i, token < 0 ? pl->last[-1 - token] : token);
@@ -415,7 +418,6 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
         hash = next_hash(hash, &row[i], pos);
         *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos, .token = token};
     }
-    free(row);
 }
 
 static uint64_t read_slots(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t n)
@@ -497,9 +499,10 @@ static bool run_tower(struct plan *pl, const struct batch *in, bool *done, struc
 
 static void b_stop(struct plan *pl)
 {
-    assert_true(pl->is_tower && pl->n_seen > 0);
+    assert_true(pl->is_tower ? pl->n_seen > 0 : pl->spent > 0);
     pl->n_seen = 0;
-    fake.tower_stops++;
+    pl->spent = 0;
+    fake.tower_stops += pl->is_tower;
 }
 
 static bool b_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at, struct err *e)
@@ -509,12 +512,30 @@ static bool b_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n,
     return host_features_write(into, at, pl->feature[level] + from * FAKE_WIDTH, n * FAKE_WIDTH * sizeof(float), e);
 }
 
+/* A run of the text that is read in pieces: whether its time is not over yet.  The last piece costs nothing more here. */
+static bool stops_early(struct plan *pl, const struct batch *in, bool *done)
+{
+    uint64_t slice = in->run_max * UINT64_C(1000), cost = fake_cost(in->n_token, cost_attended(in->past[0], in->n_token));
+    assert_int_equal(in->n_seq, 1);
+    assert_int_equal(in->n_pick, 0);
+    uint64_t left = cost - pl->spent, n = slice < left ? slice : left;
+    fake.now = (fake.device_free > fake.now ? fake.device_free : fake.now) + n;
+    fake.device_free = fake.now;
+    fake.asides += pl->spent == 0;
+    pl->spent += n;
+    *done = pl->spent == cost;
+    if (*done)
+        pl->spent = 0;
+    return !*done;
+}
+
 static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
     if (pl->is_tower)
         return run_tower(pl, in, done, e);
+    if (in->run_max && stops_early(pl, in, done))
+        return true;
     bool fails = fake.fail_in && --fake.fail_in == 0;
-    assert_true(!done && in->run_max == 0);
     assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= pl->pick_max);
     for (uint32_t s = 0; s < in->n_seq; s++)
         write_slots(pl, in, s, fails);
@@ -530,7 +551,8 @@ static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct er
         for (uint32_t i = 0; i < FAKE_VOCAB; i++)
             pl->logits[i] = NAN;
     pl->n_pick = in->n_pick;
-    spend(in);
+    if (!in->run_max)
+        spend(in);
     return true;
 }
 

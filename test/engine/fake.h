@@ -25,6 +25,7 @@ struct fake {
     const struct kv *kv;                        /* of the engine, to see who may write where */
     uint64_t patch_cost;                        /* ns of the tower for a patch */
     uint32_t tower_fail_in;                     /* the tower's run that fails, counted down; 0: none */
+    uint32_t asides;                            /* runs of the text that were given a time */
     uint32_t towers, tower_runs, tower_stops;   /* pictures begun; runs, those that stopped included; runs forgotten */
 };
 

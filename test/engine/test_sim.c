@@ -209,7 +209,7 @@ static void run_sim(const struct plan_of_sim *plan)
     fake_reset();
     fake.budget_ns = 100000000;
     fake.period = plan->period;
-    fake.patch_cost = 3000000;
+    fake.patch_cost = plan->eyes && plan->eyes->side >= 16 ? 600000 : 3000000;
     for (uint32_t i = 0; i < PICTURES; i++) {
         uint32_t side = plan->eyes ? plan->eyes->side : 0;
         x.picture[i] = (struct fake_picture){.seed = 100 + i, .rows = side ? side : 2 + 2 * any(&x, 4), .columns = side ? side : 2 + 2 * any(&x, 6)};
@@ -260,6 +260,8 @@ static void run_sim(const struct plan_of_sim *plan)
                       s.evicted_pictures);
         assert_true(s.encodings > 50 && s.picture_hits > 50 && s.encodings_dropped > 0 && s.evicted_pictures > 20);
         assert_true(fake.tower_runs > s.encodings);
+        print_message("    read aside %" PRIu32 "\n", fake.asides);
+        assert_true(plan->eyes->side < 16 || fake.asides > 50);
         assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
     }
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
@@ -310,6 +312,10 @@ SIM(host_sees_together, .type = &fake_host, .jobs = JOBS / 10, .block_tokens = 7
     .eyes = &(struct fake_eyes){.sees = true, .side = 8})
 SIM(host_sees_together_few_blocks, .type = &fake_host, .jobs = JOBS / 8, .memory_bytes = 1170000, .gallery_bytes = 1,
     .eyes = &(struct fake_eyes){.sees = true, .side = 8})
+SIM(host_sees_aside, .type = &fake_host, .jobs = JOBS / 8, .block_tokens = 7, .gallery_bytes = 6 << 10,
+    .eyes = &(struct fake_eyes){.sees = true, .side = 16})
+SIM(host_sees_aside_few_blocks, .type = &fake_host, .jobs = JOBS / 10, .memory_bytes = 1170000, .failures = true, .gallery_bytes = 1,
+    .eyes = &(struct fake_eyes){.sees = true, .side = 16})
 SIM(device_sees, .type = &fake_device, .jobs = JOBS / 10, .gallery_bytes = 6 << 10, .eyes = &(struct fake_eyes){.axes = true})
 
 int main(int argc, char **argv)
@@ -337,6 +343,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(host_sees_guessing),
         cmocka_unit_test(host_sees_together),
         cmocka_unit_test(host_sees_together_few_blocks),
+        cmocka_unit_test(host_sees_aside),
+        cmocka_unit_test(host_sees_aside_few_blocks),
         cmocka_unit_test(device_sees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
