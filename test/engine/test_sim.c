@@ -198,6 +198,27 @@ static void step(struct sim *x)
         assert_int_equal(s.running + s.waiting, 0);
 }
 
+static void make_pictures(struct sim *x)
+{
+    uint32_t side = x->plan->eyes ? x->plan->eyes->side : 0;
+    fake.patch_cost = side >= 16 ? 600000 : 3000000;
+    for (uint32_t i = 0; i < PICTURES; i++)
+        x->picture[i] = (struct fake_picture){.seed = 100 + i, .rows = side ? side : 2 + 2 * any(x, 4), .columns = side ? side : 2 + 2 * any(x, 6)};
+}
+
+static void check_pictures(const struct plan_of_sim *plan, const struct engine_stats *p)
+{
+    struct engine_stats s = *p;
+   print_message("    pictures %" PRIu64 " hits %" PRIu64 " looked at %" PRIu64 " in %" PRIu64 " slices, failed %" PRIu64 " dropped %" PRIu64
+                  " evicted %" PRIu64 "\n", s.pictures, s.picture_hits, s.encodings, s.tower_slices, s.encodings_failed, s.encodings_dropped,
+                  s.evicted_pictures);
+    assert_true(s.encodings > 50 && s.picture_hits > 50 && s.encodings_dropped > 0 && s.evicted_pictures > 20);
+    assert_true(fake.tower_runs > s.encodings);
+    print_message("    read aside %" PRIu32 "\n", fake.asides);
+    assert_true(plan->eyes->side < 16 || fake.asides > 50);
+    assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
+}
+
 static void run_sim(const struct plan_of_sim *plan)
 {
     struct model      *m = plan->eyes ? fake_seeing_model(CONTEXT, plan->eyes) : fake_model(CONTEXT);
@@ -209,11 +230,7 @@ static void run_sim(const struct plan_of_sim *plan)
     fake_reset();
     fake.budget_ns = 100000000;
     fake.period = plan->period;
-    fake.patch_cost = plan->eyes && plan->eyes->side >= 16 ? 600000 : 3000000;
-    for (uint32_t i = 0; i < PICTURES; i++) {
-        uint32_t side = plan->eyes ? plan->eyes->side : 0;
-        x.picture[i] = (struct fake_picture){.seed = 100 + i, .rows = side ? side : 2 + 2 * any(&x, 4), .columns = side ? side : 2 + 2 * any(&x, 6)};
-    }
+    make_pictures(&x);
     x.g = fake_engine(m, &o);
     enum { BATCH = 250 };
     x.live = mem_array(BATCH, sizeof *x.live);
@@ -254,16 +271,8 @@ static void run_sim(const struct plan_of_sim *plan)
                   " guessed %6" PRIu64 " right %7" PRIu64 " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
                   " cancelled %4" PRIu64 " failed\n", plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn,
                   s.tokens_drafted, s.tokens_accepted, s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
-    if (plan->eyes) {
-        print_message("    pictures %" PRIu64 " hits %" PRIu64 " looked at %" PRIu64 " in %" PRIu64 " slices, failed %" PRIu64 " dropped %" PRIu64
-                      " evicted %" PRIu64 "\n", s.pictures, s.picture_hits, s.encodings, s.tower_slices, s.encodings_failed, s.encodings_dropped,
-                      s.evicted_pictures);
-        assert_true(s.encodings > 50 && s.picture_hits > 50 && s.encodings_dropped > 0 && s.evicted_pictures > 20);
-        assert_true(fake.tower_runs > s.encodings);
-        print_message("    read aside %" PRIu32 "\n", fake.asides);
-        assert_true(plan->eyes->side < 16 || fake.asides > 50);
-        assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
-    }
+    if (plan->eyes)
+        check_pictures(plan, &s);
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
