@@ -86,7 +86,7 @@ bool app_eyes_open(struct app_eyes *out, const struct loaded *l, const struct op
         .pixels_max = o->given.media_pixels ? o->media_pixels.v : 64000000,
         .items_max = o->given.media_items ? (unsigned)o->media_items.v : 64,
         .frames_max = o->given.video_frames ? (unsigned)o->video_frames.v : 256,
-        .held_max = (size_t)1 << 30, .frame_pixels_max = pixels_max,
+        .held_max = (size_t)256 << 20, .held_all_max = (size_t)1 << 30, .frame_pixels_max = pixels_max,
     };
     *seeing = &out->eyes;
     return true;

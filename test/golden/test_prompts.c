@@ -215,6 +215,7 @@ static void test_refusals(void **state)
             "between");
     assert_int_equal(atomic_load(&s.totals.decoded), 0);
     assert_int_equal(atomic_load(&s.totals.decode_failures), 2);
+    assert_int_equal(atomic_load(&s.totals.held), 0);
     seer_close(&s);
     seer_open(&s, "llava", "ref");
     refused(&s, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"video\",\"video\":\"data:,x\"}]}]}", "messages[0].content[0]",
