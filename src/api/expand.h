@@ -3,7 +3,8 @@
  * stands beside is cut into the same tokens).
  *
  *   Qwen-VL     <|image_pad|> n times; a video's pad likewise, or in Qwen3-VL for every pair of frames
- *               "<1.5 seconds>" <|vision_start|> <|video_pad|> n times <|vision_end|>
+ *               "<1.5 seconds>" <|vision_start|> <|video_pad|> n times <|vision_end|>, in place of the template's own frame
+ *               around the pad, as transformers up to 5.23 has it (5.24 leaves that frame around the whole)
  *   LLaVA       <image> n times
  *   Gemma 3     "\n\n" <start_of_image> <image_soft_token> n times <end_of_image> "\n\n"
  *

@@ -1,10 +1,14 @@
 /* models.c -- GET /v1/models, GET /v1/models/{id}. */
 #include "api/inside.h"
 
-static void put_modalities(struct json_out *w, const char *key)
+static void put_modalities(struct json_out *w, const char *key, const struct eyes *eyes)
 {
     json_open(w, key, '[');
     json_put_text(w, NULL, "text");
+    if (eyes)
+        json_put_text(w, NULL, "image");
+    if (eyes && processor_has_video(eyes->processor))
+        json_put_text(w, NULL, "video");
     json_close(w);
 }
 
@@ -24,11 +28,13 @@ static void put_model(struct json_out *w, const struct api *a)
     json_put_text(w, NULL, "completion");
     if (a->o.template)
         json_put_text(w, NULL, "chat");
+    if (a->o.eyes)
+        json_put_text(w, NULL, "vision");
     json_close(w);
     json_open(w, "architecture", '{');
     json_put_text(w, "name", m->arch);
-    put_modalities(w, "input_modalities");
-    put_modalities(w, "output_modalities");
+    put_modalities(w, "input_modalities", a->o.eyes);
+    put_modalities(w, "output_modalities", NULL);
     json_close(w);
     json_open(w, "meta", '{');
     json_put_int(w, "n_vocab", m->n_vocab);

@@ -16,7 +16,7 @@ struct work {
     const struct view_wish *wish;
     struct view_totals     *totals;
     const atomic_word      *stop;
-    size_t                  held;       /* bytes of pixels so far */
+    struct views           *views;
 };
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
@@ -42,12 +42,17 @@ static struct sha256 run_key(const struct eyes *eyes, const struct processor_fit
 static bool reserve(struct work *w, struct view *v, struct err *e)
 {
     size_t bytes = v->fit.run_bytes * v->fit.n_run, most = w->eyes->held_max;
+    bool   fits = v->fit.run_bytes <= most / v->fit.n_run && bytes <= most - w->views->held;
     if (!engine_sees(w->engine, v->fit.grid_h, v->fit.grid_w, e))
         return false;
-    if (v->fit.run_bytes > most / v->fit.n_run || bytes > most - w->held)
+    if (!fits)
         return err_set(e, ERR_INVALID, "with it the request shows over %zu MB of pixels", most >> 20);
+    if (atomic_fetch_add(&w->totals->held, bytes) + bytes > w->eyes->held_all_max) {
+        atomic_fetch_sub(&w->totals->held, bytes);
+        return err_set(e, ERR_BUSY, "the pictures of those who wait take all the room there is for pixels; try again later");
+    }
     v->pixels = mem_array(bytes, 1);
-    w->held += bytes;
+    w->views->held += bytes;
     v->run = mem_array(v->fit.n_run, sizeof *v->run);
     for (uint32_t i = 0; i < v->fit.n_run; i++)
         v->run[i] = (struct view_run){.view = v, .pixels = v->pixels + i * v->fit.run_bytes};
@@ -115,7 +120,7 @@ static bool see_video(struct work *w, struct view *v, struct video *video, const
 {
     struct processor_clip clip = {info->n_frame, info->fps, info->width, info->height};
     uint32_t              most = w->wish->frames_max && w->wish->frames_max < w->eyes->frames_max ? w->wish->frames_max : w->eyes->frames_max;
-    struct processor_wish wish = {.fps = w->wish->fps, .frames_max = most};
+    struct processor_wish wish = {.fps = w->wish->fps, .frames_max = most, .frame_pixels_max = w->eyes->frame_pixels_max};
     uint32_t              room = processor_frames_max(w->eyes->processor, &wish), n = 0;
     uint64_t             *index = mem_array(room + 1, sizeof *index);
     struct sha256        *seen = mem_array((size_t)room + 2, sizeof *seen);
@@ -165,8 +170,8 @@ static bool open_one(struct work *w, struct view *v, const struct media_part *pa
 bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct media_parts *parts,
                 const struct view_wish *wish, struct view_totals *totals, const atomic_word *stop, struct err *e)
 {
-    struct work w = {.eyes = eyes, .engine = g, .wish = wish, .totals = totals, .stop = stop};
-    *out = (struct views){.eyes = eyes, .view = mem_array(parts->n + 1, sizeof *out->view)};
+    struct work w = {.eyes = eyes, .engine = g, .wish = wish, .totals = totals, .stop = stop, .views = out};
+    *out = (struct views){.eyes = eyes, .totals = totals, .view = mem_array(parts->n + 1, sizeof *out->view)};
     bool ok = true;
     for (size_t i = 0; ok && i < parts->n; i++) {
         out->n++;                           /* what a failing one has got is dropped too */
@@ -181,6 +186,8 @@ bool views_open(struct views *out, const struct eyes *eyes, const struct engine 
 
 void views_drop(struct views *v)
 {
+    if (v->totals)
+        atomic_fetch_sub(&v->totals->held, v->held);
     for (size_t i = 0; i < v->n; i++) {
         free(v->view[i].pixels);
         free(v->view[i].run);

@@ -23,14 +23,17 @@ struct eyes {
     const char             *video_helper;   /* NULL: beside this program */
     size_t                  bytes_max;      /* of a file */
     uint64_t                pixels_max;     /* of a picture, before it is made smaller */
-    size_t                  held_max;       /* of all pixels of one request, after it */
+    size_t                  held_max;       /* bytes of all pixels of one request, after it */
+    size_t                  held_all_max;   /* of all requests that wait or run */
     unsigned                items_max;      /* pictures and videos of one request */
     unsigned                frames_max;     /* of a video */
+    uint64_t                frame_pixels_max;   /* of one of its frames, after it was made smaller; 0: as the model has it */
     unsigned                n_thread;       /* that fetch and decode; 0: 4 */
 };
 
 struct view_totals {
     _Atomic uint64_t fetches, fetch_failures, fetched_bytes, decoded, decode_failures;
+    _Atomic uint64_t held;              /* bytes of pixels now */
 };
 
 struct view_wish {
@@ -59,9 +62,10 @@ struct view {
 };
 
 struct views {
-    const struct eyes *eyes;
-    struct view       *view;
-    size_t             n;
+    const struct eyes  *eyes;
+    struct view_totals *totals;
+    struct view        *view;
+    size_t              n, held;        /* held: bytes of pixels */
 
     /* Filled in by views_place(): what the engine's job borrows until its END. */
     struct picture    *picture;
@@ -71,7 +75,7 @@ struct views {
 };
 
 /* Brings all parts.  Once *stop is not 0 it gives up within a second or so (ERR_GONE).  False: *e names the part, in its param
- * too. */
+ * too; ERR_BUSY: the pixels of those who wait take all the room there is for them. */
 MUST_USE bool views_open(struct views *out, const struct eyes *eyes, const struct engine *g, const struct media_parts *parts,
                          const struct view_wish *wish, struct view_totals *totals, const atomic_word *stop, struct err *e);
 void          views_drop(struct views *v);          /* a zeroed one is fine */

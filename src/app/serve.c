@@ -84,7 +84,7 @@ static const char *name_of(const struct serving *s, const struct options *o)
 static bool open_api(struct serving *s, const struct options *o, struct err *e)
 {
     const struct eyes *eyes;
-    if (!app_eyes_open(&s->eyes, &s->loaded, o, &eyes, e))
+    if (!app_eyes_open(&s->eyes, &s->loaded, o, engine_plan(s->engine)->patches_max, &eyes, e))
         return false;
     struct api_opts ao = {
         .engine = s->engine, .tokenizer = s->loaded.tokenizer, .template = s->loaded.template,

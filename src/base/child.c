@@ -166,7 +166,7 @@ char *program_folder(void)
 
 /* All else fails with EPERM, as if this user were not permitted to do it. */
 static const int calls[] = {
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_close, SYS_lseek, SYS_fstat, SYS_mmap, SYS_munmap, SYS_mremap,
+    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_close, SYS_lseek, SYS_mmap, SYS_munmap, SYS_mremap,
     SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_clock_gettime,
     SYS_gettimeofday, SYS_clock_nanosleep, SYS_nanosleep, SYS_getrandom, SYS_sched_yield, SYS_sched_getaffinity, SYS_getpid, SYS_gettid,
     SYS_tgkill, SYS_sysinfo, SYS_exit, SYS_exit_group,

@@ -21,7 +21,7 @@ struct child {
     int   socket;           /* ours; never blocks */
 };
 
-/* Starts the program with `file` open as CHILD_FILE.  ERR_IO: the system refuses. */
+/* Starts the program with `file` open as CHILD_FILE.  ERR_NOT_FOUND, ERR_MEMORY or ERR_IO: the system refuses. */
 MUST_USE bool child_start(struct child *out, const char *path, int file, struct err *e);
 
 /* Kills it, should it still run.  Returns how it ended, as waitpid() says. */

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include "base/mem.h"
+#include "engine/aside.h"
 #include "engine/jobs.h"
 #include "engine/load.h"
 #include "engine/memory.h"
@@ -59,7 +60,7 @@ static bool open_backend(struct engine *g, const struct engine_opts *o, struct e
         t->kept(g->backend, &g->kept);
     struct plan_opts po = memory_plan_opts(&g->plan);
     return t->reserve(g->backend, m->bundle, &po, g->plan.n_block, e)
-           && t->compile(g->backend, m->text, &po, &g->text, e) && look_open(g, e);
+           && t->compile(g->backend, m->text, &po, &g->text, e) && look_open(g, e) && aside_open(g, e);
 }
 
 bool engine_open(struct engine **out, const struct model *m, const struct engine_opts *o, struct err *e)
@@ -99,6 +100,7 @@ void engine_close(struct engine *g)
         if (g->flight)
             step_land(g);
     }
+    aside_close(g);
     look_close(g);
     if (g->text)
         g->opts.type->plan_free(g->text);
@@ -146,8 +148,8 @@ static bool flight_counts(const struct step *step)
     return false;
 }
 
-/* What the text left of the step's time; where it left little, half as long as it took. */
-static uint64_t tower_ns(const struct engine *g, uint64_t took)
+/* What the step left of its time, for what is done in pieces; where it left little, half as long as it took. */
+static uint64_t left_ns(const struct engine *g, uint64_t took)
 {
     uint64_t left = took < g->opts.step_ns ? g->opts.step_ns - took : 0, least = took / 2;
     return left > least ? left : least;
@@ -173,7 +175,11 @@ bool engine_step(struct engine *g)
         if (!g->ahead || step->failed)
             step_land(g);
     }
-    did |= look_slice(g, tower_ns(g, clock_ns(g->opts.clock) - from));
+    uint64_t left = left_ns(g, clock_ns(g->opts.clock) - from);
+    if (g->aside_seq && look_busy(g))
+        left /= 2;
+    did |= aside_slice(g, left);
+    did |= look_slice(g, left);
     CHECK(did || (g->n_run == 0 && g->turns.n_waiting == 0));
     jobs_publish(g);
     return did;

@@ -21,7 +21,7 @@ uint64_t gallery_page_bytes(uint32_t n_level, uint32_t width)
 
 uint64_t gallery_host_bytes(uint32_t n_page)
 {
-    return n_page * (sizeof(uint32_t) + sizeof(struct sight)) + slots_for(n_page) * sizeof(uint32_t);
+    return n_page ? n_page * (sizeof(uint32_t) + sizeof(struct sight)) + slots_for(n_page) * sizeof(uint32_t) : 0;
 }
 
 bool gallery_open(struct gallery *x, const struct backend_type *t, struct backend *b, uint32_t n_page, uint32_t n_level, uint32_t width,

@@ -1,6 +1,8 @@
 /* jobs.c -- see jobs.h; and the part of engine.h that other threads call. */
 #include "engine/jobs.h"
 
+#include "engine/aside.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -192,6 +194,7 @@ static void leave(struct engine *g, struct seq *s)
     forget_in_steps(g, s);
     seq_release(s, &g->kv);
     look_leave(g, s);
+    aside_leave(g, s);
     g->slot_taken[s->slot] = false;
     turns_end(&g->turns, s);
 }

@@ -93,6 +93,14 @@ struct plan_opts memory_tower_opts(const struct model *m, const struct engine_pl
     return (struct plan_opts){.token_max = rows, .seq_max = 1, .pick_max = 1, .block_tokens = p->block_tokens, .context_max = rows};
 }
 
+struct plan_opts memory_aside_opts(const struct model *m, const struct engine_plan *p)
+{
+    struct plan_opts o = memory_plan_opts(p);
+    o.token_max = rows_together(&m->vision);
+    o.seq_max = o.pick_max = 1;
+    return o;
+}
+
 /* All that is free but an eighth of the machine, a gigabyte at least; half of it where that leaves little.  A GPU that
  * computes in the same memory has a limit of its own (macOS: some two thirds of the machine), past which all of it slows down. */
 static uint64_t usable(const struct backend_type *t, const struct backend *b)
@@ -170,7 +178,11 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
     const uint64_t most = UINT64_MAX / 8;
     if (p->weight_bytes > most || c.scratch_bytes > most || c.block_bytes > most >> 32 || c.slot_bytes > most >> 16)
         return err_set(e, ERR_MEMORY, "the backend asks for more bytes than a machine can have");
-    p->scratch_bytes = c.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
+    struct plan_opts aside = memory_aside_opts(m, p);
+    struct cost      more = {0};
+    if (aside.token_max && !o->type->wait && !o->type->size(b, m->text, &aside, &more, e))
+        return false;
+    p->scratch_bytes = c.scratch_bytes + more.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     p->slot_bytes = c.slot_bytes * p->seq_max;
     out->snapshot = c.slot_bytes && o->type->slot_copy && !o->no_cache ? c.slot_bytes + kv_bytes(1024, 1) / 1024 : 0;
     set_snapshots(p, out, out->snapshot ? o->snapshot_bytes / out->snapshot : 0);

@@ -22,5 +22,6 @@ MUST_USE bool memory_plan(const struct model *m, const struct engine_opts *o, st
 
 struct plan_opts memory_plan_opts(const struct engine_plan *p);
 struct plan_opts memory_tower_opts(const struct model *m, const struct engine_plan *p);
+struct plan_opts memory_aside_opts(const struct model *m, const struct engine_plan *p);     /* aside.h; token_max 0: none */
 
 #endif

@@ -24,6 +24,7 @@
  * runs, so something always gets done. */
 #include "engine/sched.h"
 
+#include "engine/aside.h"
 #include "engine/jobs.h"
 #include "engine/step.h"
 
@@ -43,6 +44,7 @@ static void put_back(struct engine *g, struct seq *s)
         at++;
     g->n_run--;
     memmove(&g->run[at], &g->run[at + 1], (g->n_run - at) * sizeof(struct seq *));
+    aside_leave(g, s);
     seq_release(s, &g->kv);
     look_leave(g, s);
     g->slot_taken[s->slot] = false;
@@ -216,6 +218,8 @@ static bool reads(const struct seq *s)
 struct budget {
     uint32_t n_row, n_token, blocks;
     double   attended, ns;
+    struct seq *aside;              /* what is to be read aside from now on */
+    uint32_t    aside_n;
 };
 
 static void add_row(struct budget *b, struct step_row *row, struct seq *s)
@@ -263,7 +267,7 @@ static bool room_to_draw(struct engine *g)
         uint32_t need = 0;
         for (uint32_t i = 0; i < g->n_run; i++) {
             const struct seq *s = g->run[i];
-            need += draws(s) && blocks_for(s->n_run + 1, g->plan.block_tokens) > s->n_block;
+            need += draws(s) && s != g->aside_seq && blocks_for(s->n_run + 1, g->plan.block_tokens) > s->n_block;
         }
         if (need <= kv_available(&g->kv))
             return true;
@@ -342,7 +346,7 @@ static uint32_t readers(const struct engine *g)
     uint32_t n = 0;
     for (uint32_t i = 0; i < g->n_run; i++) {
         struct seq *s = g->run[i];
-        if (!reads(s))
+        if (!reads(s) || s == g->aside_seq)
             continue;
         uint32_t at = n++;
         for (; at > 0 && left_to_read(s) < left_to_read(g->order[at - 1]); at--)
@@ -393,7 +397,7 @@ static void add_readers(struct engine *g, struct budget *b, struct step_row *row
         uint32_t    at = from;
         while (at < b->n_row && row[at].seq != s)
             at++;
-        if (at == b->n_row && reads(s)) {
+        if (at == b->n_row && reads(s) && s != g->aside_seq) {
             add_row(b, row, s);
             if (s->shown)
                 look_want(g, s);
@@ -401,21 +405,45 @@ static void add_readers(struct engine *g, struct budget *b, struct step_row *row
     }
 }
 
-/* The least that lets row r go on, where it has nothing yet: a token if it must move, a picture that comes whole in any case. */
-static void extend_least(const struct engine *g, struct budget *b, struct step_row *r, bool must)
+/* What lets row r go on that has nothing yet, where it comes to a picture that must be read whole: if others draw it is read
+ * aside.  True: it goes there, or is to wait until it can. */
+static bool goes_aside(struct engine *g, struct budget *b, const struct step_row *r, uint32_t least, bool others_draw)
 {
-    uint32_t least = shown_least(r->seq->shown, r->past);
-    if (r->n == 0 && (must || least > 1) && room_for(g, b, r) >= least)
-        extend(g, b, r, least);
+    struct seq *s = r->seq;
+    uint32_t    wants = blocks_for(r->past + least, g->plan.block_tokens);
+    if (least == 1 || !others_draw || !g->aside_plan || r->past + least == s->n_token)
+        return false;
+    if (!g->aside_seq && !b->aside && room_for(g, b, r) >= least) {
+        b->blocks -= wants > s->n_block ? wants - s->n_block : 0;
+        b->aside = s;
+        b->aside_n = least;
+    }
+    return true;
+}
+
+/* The rows that got nothing: the first of all reads its picture in any case, and somebody must move. */
+static void share_least(struct engine *g, struct budget *b, struct step_row *row, uint32_t first)
+{
+    uint32_t before = b->n_token;
+    for (struct step_row *r = row + first; r < row + b->n_row; r++) {
+        uint32_t least = shown_least(r->seq->shown, r->past);
+        if (r->n > 0) {
+            before = UINT32_MAX;                /* somebody moved */
+            continue;
+        }
+        bool must = b->n_token == before || (least > 1 && r == row + first);
+        if (!goes_aside(g, b, r, least, first > 0) && must && room_for(g, b, r) >= least)
+            extend(g, b, r, least);
+    }
 }
 
 /* Shares the prompts' time out among rows first .. n_row-1. */
-static void share_time(const struct engine *g, struct budget *b, struct step_row *row, uint32_t first)
+static void share_time(struct engine *g, struct budget *b, struct step_row *row, uint32_t first)
 {
-    uint32_t n = b->n_row - first, before = b->n_token;
+    uint32_t n = b->n_row - first;
     double   draws = cost_ns(&g->cost, b->n_token ? b->n_token : 1, b->attended);
     b->ns = draws * 1.5 > (double)g->opts.step_ns ? draws * 1.5 : (double)g->opts.step_ns;
-    if (look_busy(g))
+    if (g->aside_seq || look_busy(g))
         b->ns -= (b->ns - draws) / 2;       /* the tower's half */
     for (uint32_t i = 0; i < n; i++) {
         struct step_row *r = &row[first + i];
@@ -426,8 +454,7 @@ static void share_time(const struct engine *g, struct budget *b, struct step_row
         struct step_row *r = &row[first + i];
         extend(g, b, r, uncut(r, cost_fit(&g->cost, b->n_token, b->attended, r->past + r->n, room_for(g, b, r), b->ns)));
     }
-    for (uint32_t i = 0; i < n && (i == 0 || b->n_token == before); i++)
-        extend_least(g, b, &row[first + i], b->n_token == before);
+    share_least(g, b, row, first);
 }
 
 /* Drops the rows that got no tokens. */
@@ -444,7 +471,7 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
 {
     for (uint32_t i = 0; i < g->n_run; i++) {
         g->run[i]->age++;
-        if (!g->flight)
+        if (!g->flight && g->run[i] != g->aside_seq)
             seq_lengthen(g->run[i], &g->kv, g->sha);
         if (seq_need(g->run[i]) > 1)
             match(g, g->run[i]);
@@ -457,7 +484,7 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
             return 0;
         struct budget b = {.blocks = kv_available(&g->kv)};
         for (uint32_t i = 0; i < g->n_run; i++)
-            if (draws(g->run[i]))
+            if (draws(g->run[i]) && g->run[i] != g->aside_seq)
                 add_drawer(g, &b, row, g->run[i]);
         add_guesses(g, &b, row);
         uint32_t first = b.n_row;
@@ -465,7 +492,9 @@ uint32_t sched_plan(struct engine *g, struct step_row *row)
         if (b.n_row > first)
             share_time(g, &b, row, first);
         uint32_t n = compact(row, b.n_row);
-        if (n > 0 || b.n_row == 0 || g->flight || look_busy(g))
+        if (b.aside)
+            aside_begin(g, b.aside, b.aside_n);
+        if (n > 0 || b.n_row == 0 || g->flight || g->aside_seq || look_busy(g))
             return n;
         CHECK(g->n_run > 1);        /* nobody can move for want of blocks */
         put_back(g, turns_victim(g->run, g->n_run));

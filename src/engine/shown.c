@@ -5,6 +5,10 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+
+_Static_assert(offsetof(struct item, row) == 0 && offsetof(struct item, n) == 4, "first_behind() reads them");
+_Static_assert(offsetof(struct media_span, row) == 0 && offsetof(struct media_span, n) == 4, "first_behind() reads them");
 
 /* ---- checking ---------------------------------------------------------------------------------------------------- */
 
@@ -215,13 +219,14 @@ uint32_t shown_pos(const struct shown *x, uint32_t axis, uint32_t row)
     return row < x->n_prompt ? x->pos[(size_t)axis * x->n_prompt + row] : x->behind + (row - x->n_prompt);
 }
 
-/* The first item that ends behind row; n_item: none. */
-static uint32_t item_at(const struct shown *x, uint32_t row)
+/* The first of n rising things that ends behind row; n: none.  Items and spans begin alike: with their first row and how many. */
+static uint32_t first_behind(const void *things, size_t each, uint32_t n, uint32_t row)
 {
-    uint32_t low = 0, high = x->media.n_item;
+    uint32_t low = 0, high = n;
     while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (x->media.item[mid].row + x->media.item[mid].n > row)
+        uint32_t mid = low + (high - low) / 2, rows[2];
+        memcpy(rows, (const char *)things + mid * each, sizeof rows);
+        if (rows[0] + rows[1] > row)
             high = mid;
         else
             low = mid + 1;
@@ -229,17 +234,14 @@ static uint32_t item_at(const struct shown *x, uint32_t row)
     return low;
 }
 
+static uint32_t item_at(const struct shown *x, uint32_t row)
+{
+    return first_behind(x->media.item, sizeof *x->media.item, x->media.n_item, row);
+}
+
 uint32_t shown_span_at(const struct shown *x, uint32_t row)
 {
-    uint32_t low = 0, high = x->media.n_span;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (x->media.span[mid].row + x->media.span[mid].n > row)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low;
+    return first_behind(x->media.span, sizeof *x->media.span, x->media.n_span, row);
 }
 
 uint32_t shown_see(const struct shown *x, uint32_t row)

@@ -65,6 +65,14 @@ struct engine {
     struct kv           snapshots;                  /* number i lies in slot seq_max + i; no blocks: none are made */
     struct seq        **order;      /* [seq_max] for planning */
     struct step         step[2], *flight;       /* flight: launched, not landed */
+
+    /* A picture that is read whole, in pieces between the steps (aside.h). */
+    struct plan        *aside_plan;             /* NULL: no picture must be read whole */
+    struct step         aside;
+    struct batch        aside_batch;
+    struct seq         *aside_seq;              /* whose; NULL: none is under way */
+    bool                aside_begun;            /* its run has stopped, and is not over */
+
     uint64_t            landed_at;
     struct engine_stats count;      /* its own view of the figures */
 

@@ -118,7 +118,7 @@ static void show(struct engine *g, struct step *step, struct batch *in)
     in->see = any && v->sees ? step->see : NULL;
 }
 
-static struct batch build(struct engine *g, struct step *step)
+struct batch step_build(struct engine *g, struct step *step)
 {
     uint32_t width = 0;
     step->n_token = step->n_pick = 0;
@@ -178,7 +178,7 @@ static void take_snapshots(struct engine *g, struct step *step)
 
 void step_launch(struct engine *g, struct step *step)
 {
-    struct batch         in = build(g, step);
+    struct batch         in = step_build(g, step);
     struct engine_stats *c = &g->count;
     c->n_step++;
     c->tokens_computed += step->n_token;
@@ -255,7 +255,7 @@ static void land_draws(struct engine *g, const struct step *step, const struct s
         seq_trim(s, &g->kv, s->n_run);
 }
 
-static void land_row(struct engine *g, const struct step *step, const struct step_row *r)
+void step_land_row(struct engine *g, const struct step *step, const struct step_row *r)
 {
     struct seq *s = r->seq;
     if (r->snapshot != KV_NONE && (!s || step->failed))
@@ -287,7 +287,7 @@ void step_land(struct engine *g)
     uint64_t now = clock_ns(g->opts.clock), from = step->launched_at > g->landed_at ? step->launched_at : g->landed_at;
     g->landed_at = now;
     for (uint32_t i = 0; i < step->n_row; i++)
-        land_row(g, step, &step->row[i]);
+        step_land_row(g, step, &step->row[i]);
     step->n_row = 0;
     now = g->sampler ? clock_ns(g->opts.clock) : now;
     g->count.step_ns = now - from;

@@ -5,11 +5,15 @@
 #include "media/decode.h"
 
 #include <setjmp.h>
+#include <stdlib.h>
 
 #include <png.h>
 
 /* Texts and profiles may be packed: what one may take unpacked, and how many are kept. */
 enum { CHUNK_BYTES_MAX = 1 << 20, CHUNKS_MAX = 64 };
+
+/* libpng wants no more at once than a row, of at most a million pixels, unless a chunk lies about its length. */
+enum { MEMORY_MAX = 16 << 20 };
 
 struct reader {
     png_structp   png;
@@ -41,6 +45,18 @@ static void bytes_read(png_structp png, png_bytep to, size_t n)
         png_error(png, "it is truncated");
     memcpy(to, r->left.p, n);
     r->left = (struct str){r->left.p + n, r->left.n - n};
+}
+
+static void *memory_take(png_structp png, png_alloc_size_t n)
+{
+    (void)png;
+    return n <= MEMORY_MAX ? malloc(n) : NULL;
+}
+
+static void memory_give(png_structp png, void *p)
+{
+    (void)png;
+    free(p);
 }
 
 /* Has rows come as RGB, or as one byte a pixel, or (grey of 16 bits) as two. */
@@ -153,7 +169,7 @@ static bool metadata_try(struct reader *r, struct orientation *up)
 bool png_decode(struct image *out, struct orientation *up, struct str file, uint64_t pixels_max, struct err *e)
 {
     struct reader r = {.e = e, .left = file, .out = out};
-    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, failed, quiet);
+    r.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, failed, quiet, NULL, memory_take, memory_give);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     bool ok = r.info || err_set(e, ERR_MEMORY, "no memory for libpng");
     if (ok) {

@@ -204,4 +204,5 @@ class Seen(unittest.TestCase):
                 break
             time.sleep(0.1)
         self.assertEqual(now["num_running"] + now["num_waiting"] + now["cache"]["blocks_used"], 0)
+        self.assertEqual(self.metric("hearth_media_pixels_bytes"), 0)
         self.assertLessEqual(self.metric("hearth_features_bytes"), self.metric("hearth_features_bytes_max"))

@@ -37,10 +37,18 @@ struct flight {
     uint32_t      n;
 };
 
+/* The content of a row, its place on the axes, and the first row that it may not see. */
+struct row_is {
+    uint64_t content;
+    uint32_t pos[SHOWN_AXES], see;
+};
+
 struct plan {
     struct backend *b;
     bool            is_tower;
     uint32_t        n_seen;         /* patches that the run has done; 0 between runs */
+    struct row_is  *row;            /* [token_max] */
+    uint64_t        spent;          /* ns of a run of the text that has stopped */
     float          *feature[FAKE_LEVELS];
     uint32_t        n_pick, seq_max, pick_max;
     float          *logits;
@@ -133,12 +141,6 @@ static float value_of_row(const void *ctx, uint32_t level, uint32_t k)
     const struct row_in *r = ctx;
     return host_features_row(r->span->features, r->span->from + r->at + level * r->span->step, FAKE_WIDTH)[k];
 }
-
-/* The content of a row, its place on the axes, and the first row that it may not see. */
-struct row_is {
-    uint64_t content;
-    uint32_t pos[SHOWN_AXES], see;
-};
 
 static uint64_t row_name(const struct row_is *r)
 {
@@ -369,7 +371,7 @@ static bool b_compile(struct backend *b, const struct prog *p, const struct plan
         return true;
     }
     *pl = (struct plan){.b = b, .seq_max = o->seq_max, .pick_max = o->pick_max,
-                        .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4),
+                        .logits = mem_array((size_t)o->pick_max * FAKE_VOCAB, 4), .row = mem_array(o->token_max, sizeof *pl->row),
                         .sampler = sample_new(FAKE_VOCAB)};
     *out = pl;
     return true;
@@ -382,6 +384,7 @@ static void b_plan_free(struct plan *pl)
         free(pl->feature[level]);
     sample_free(pl->sampler);
     free(pl->logits);
+    free(pl->row);
     free(pl);
 }
 
@@ -441,7 +444,7 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
 {
     uint32_t n = in->start[s + 1] - in->start[s], bt = pl->b->block_tokens;
     uint64_t hash = in->past[s] ? slot_at(pl, in, s, in->past[s] - 1)->hash : 0;
-    struct row_is *row = mem_array(n, sizeof *row);
+    struct row_is *row = pl->row;
     for (uint32_t i = 0; i < n; i++) {
         row[i] = row_of(in, in->start[s] + i, in->past[s] + i, token_at(pl, in, in->start[s] + i));
         assert_in_range(row[i].see, in->past[s] + i + 1, in->past[s] + n);
@@ -458,7 +461,6 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
         hash = next_hash(hash, &row[i], pos);
         *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos, .token = token};
     }
-    free(row);
 }
 
 static uint64_t read_slots(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t n)
@@ -552,9 +554,10 @@ static bool run_tower(struct plan *pl, const struct batch *in, bool *done, struc
 
 static void b_stop(struct plan *pl)
 {
-    assert_true(pl->is_tower && pl->n_seen > 0);
+    assert_true(pl->is_tower ? pl->n_seen > 0 : pl->spent > 0);
     pl->n_seen = 0;
-    fake.tower_stops++;
+    pl->spent = 0;
+    fake.tower_stops += pl->is_tower;
 }
 
 static bool b_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, struct features *into, size_t at, struct err *e)
@@ -564,12 +567,30 @@ static bool b_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n,
     return host_features_write(into, at, pl->feature[level] + from * FAKE_WIDTH, n * FAKE_WIDTH * sizeof(float), e);
 }
 
+/* A run of the text that is read in pieces: whether its time is not over yet.  The last piece costs nothing more here. */
+static bool stops_early(struct plan *pl, const struct batch *in, bool *done)
+{
+    uint64_t slice = in->run_max * UINT64_C(1000), cost = fake_cost(in->n_token, cost_attended(in->past[0], in->n_token));
+    assert_int_equal(in->n_seq, 1);
+    assert_int_equal(in->n_pick, 0);
+    uint64_t left = cost - pl->spent, n = slice < left ? slice : left;
+    fake.now = (fake.device_free > fake.now ? fake.device_free : fake.now) + n;
+    fake.device_free = fake.now;
+    fake.asides += pl->spent == 0;
+    pl->spent += n;
+    *done = pl->spent == cost;
+    if (*done)
+        pl->spent = 0;
+    return !*done;
+}
+
 static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
 {
     if (pl->is_tower)
         return run_tower(pl, in, done, e);
+    if (in->run_max && stops_early(pl, in, done))
+        return true;
     bool fails = fake.fail_in && --fake.fail_in == 0;
-    assert_true(!done && in->run_max == 0);
     assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= pl->pick_max);
     for (uint32_t s = 0; s < in->n_seq; s++) {
         if (pl->b->memory)
@@ -589,7 +610,8 @@ static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct er
         for (uint32_t i = 0; i < FAKE_VOCAB; i++)
             pl->logits[i] = NAN;
     pl->n_pick = in->n_pick;
-    spend(in);
+    if (!in->run_max)
+        spend(in);
     return true;
 }
 
@@ -777,108 +799,6 @@ void asked_submit(struct engine *g, struct asked *a)
         fail_msg("%s", e.text);
 }
 
-/* ---- the pool's books -------------------------------------------------------------------------------------------- */
-
-static uint32_t held_by_running(const struct engine *g, uint32_t b)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < g->n_run; i++)
-        for (uint32_t k = 0; k < g->run[i]->n_block; k++)
-            n += g->run[i]->block[k] == b;
-    return n;
-}
-
-static void check_list(const struct kv *kv, const struct kv_list *l, bool findable)
-{
-    uint32_t n = 0, prev = KV_NONE;
-    for (uint32_t b = l->first; b != KV_NONE; prev = b, b = kv->block[b].next, n++) {
-        assert_int_equal(kv->block[b].prev, prev);
-        assert_int_equal(kv->block[b].ref, 0);
-        assert_int_equal(kv->block[b].published || kv->block[b].n_token > 0, findable);
-    }
-    assert_int_equal(l->last, prev);
-    assert_int_equal(l->n, n);
-}
-
-void fake_check_blocks(const struct engine *g)
-{
-    const struct kv *kv = &g->kv;
-    uint32_t         used = 0, held = 0, sum = 0;
-    check_list(kv, &kv->spare, false);
-    check_list(kv, &kv->idle, true);
-    for (uint32_t b = 0; b < kv->n_block; b++) {
-        used += kv->block[b].ref > 0;
-        sum += kv->block[b].ref;
-        if (kv->block[b].ref > 1)
-            assert_int_equal(kv->block[b].ref, held_by_running(g, b));
-        if (kv->block[b].published)
-            assert_int_equal(kv_find(kv, &kv->block[b].key), b);
-    }
-    assert_int_equal(used + kv->spare.n + kv->idle.n, kv->n_block);
-    for (uint32_t i = 0; i < g->n_run; i++) {
-        const struct seq *s = g->run[i];
-        held += s->n_block;
-        assert_int_equal(s->n_block, blocks_for(s->n_run, kv->block_tokens));
-        for (uint32_t k = 0; k < s->n_block; k++) {
-            assert_true(kv->block[s->block[k]].ref > 0);
-            /* Only the blocks that hold surely computed tokens may be seen by others. */
-            if (kv->block[s->block[k]].published || kv->block[s->block[k]].n_token)
-                assert_true((k + 1) * kv->block_tokens <= s->n_done);
-        }
-    }
-    assert_int_equal(sum, held);
-}
-
-static uint32_t holders(const struct engine *g, const struct sight *sight)
-{
-    uint32_t n = g->look.now == sight;
-    for (uint32_t i = 0; i < g->n_run; i++)
-        for (uint32_t p = 0; g->run[i]->shown && p < g->run[i]->shown->media.n_picture; p++)
-            n += g->run[i]->shown->sight[p] == sight;
-    return n;
-}
-
-void fake_check_gallery(const struct engine *g)
-{
-    const struct gallery *x = &g->look.gallery;
-    uint32_t              unused = 0, idle = 0, spare = 0, pages = x->newline != GALLERY_NONE && x->n_page, known = 0;
-    uint8_t              *seen = mem_array(x->n_page + 1, 1);
-    if (x->n_page == 0) {
-        free(seen);
-        return;
-    }
-    for (uint32_t i = x->unused; i != GALLERY_NONE; i = x->sight[i].next, unused++)
-        seen[i] = 1;
-    for (uint32_t i = x->idle_first; i != GALLERY_NONE; i = x->sight[i].next, idle++) {
-        assert_int_equal(x->sight[i].ref, 0);
-        assert_int_equal(x->sight[i].state, SIGHT_READY);
-        assert_true(x->sight[i].findable);
-    }
-    for (uint32_t page = x->spare; page != GALLERY_NONE && spare < x->n_spare; page = x->next[page])
-        spare++;
-    assert_int_equal(spare, x->n_spare);
-    for (uint32_t i = 0; i < x->n_sight; i++) {
-        const struct sight *s = &x->sight[i];
-        uint32_t            n = 0;
-        if (seen[i])
-            continue;
-        assert_int_equal(s->ref, holders(g, s));
-        idle -= s->ref == 0;
-        for (uint32_t page = s->first_page; page != GALLERY_NONE; page = x->next[page])
-            n++;
-        assert_int_equal(n, gallery_pages(s->n_row));
-        pages += n;
-        known += s->findable;
-        assert_true(!s->findable || gallery_find(x, &s->key) == s);
-    }
-    assert_int_equal(idle, 0);
-    assert_int_equal(pages + spare, x->n_page);
-    assert_int_equal(known, x->n_known);
-    free(seen);
-}
-
-/* ---- the snapshots' books ---------------------------------------------------------------------------------------- */
-
 static void check_memory(const struct memory *m, const struct seq *s, uint32_t n)
 {
     struct memory want = {0};
@@ -887,7 +807,7 @@ static void check_memory(const struct memory *m, const struct seq *s, uint32_t n
     assert_memory_equal(m, &want, sizeof want);
 }
 
-static void check_own(const struct engine *g, const struct seq *s)
+void fake_check_memory(const struct engine *g, const struct seq *s)
 {
     const struct memory *memory = g->backend->memory;
     if (s->n_run)
@@ -895,25 +815,4 @@ static void check_own(const struct engine *g, const struct seq *s)
     for (uint32_t k = 0, x; k < s->n_key; k++)
         if ((x = kv_find(&g->snapshots, &s->key[k])) != KV_NONE)
             check_memory(&memory[g->plan.seq_max + x], s, (k + 1) * g->plan.block_tokens);
-}
-
-void fake_check_snapshots(const struct engine *g)
-{
-    const struct kv *x = &g->snapshots;
-    uint32_t         held = 0, under_way = 0;
-    if (!x->n_block)
-        return;
-    check_list(x, &x->spare, false);
-    check_list(x, &x->idle, true);
-    for (uint32_t b = 0; b < x->n_block; b++) {
-        held += x->block[b].ref;
-        if (x->block[b].ref)
-            assert_false(x->block[b].published);        /* not before its run is over */
-    }
-    assert_int_equal(held + x->spare.n + x->idle.n, x->n_block);
-    for (uint32_t i = 0; g->flight && i < g->flight->n_row; i++)
-        under_way += g->flight->row[i].snapshot != KV_NONE;
-    assert_int_equal(held, under_way);
-    for (uint32_t i = 0; !g->flight && i < g->n_run; i++)
-        check_own(g, g->run[i]);
 }

@@ -28,6 +28,7 @@ struct fake {
     const struct kv *kv;                        /* of the engine, to see who may write where */
     uint64_t patch_cost;                        /* ns of the tower for a patch */
     uint32_t tower_fail_in;                     /* the tower's run that fails, counted down; 0: none */
+    uint32_t asides;                            /* runs of the text that were given a time */
     uint32_t towers, tower_runs, tower_stops;   /* pictures begun; runs, those that stopped included; runs forgotten */
 };
 
@@ -93,6 +94,7 @@ void fake_check_gallery(const struct engine *g);
 /* The same of snapshots; and when nothing is under way, that the running have in their slots, and find in snapshots, what
  * their own tokens give and nothing else. */
 void fake_check_snapshots(const struct engine *g);
+void fake_check_memory(const struct engine *g, const struct seq *s);    /* of one of them */
 
 /* Numbers for tests: the same every time. */
 uint32_t fake_random(uint64_t *state, uint32_t n);      /* 0 .. n-1 */

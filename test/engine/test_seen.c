@@ -429,6 +429,47 @@ static void test_together(void **state)
     fake_model_free(m);
 }
 
+/* Where somebody draws, a picture that must come whole is read in pieces, and no token waits longer than a step may take. */
+static void test_aside(void **state)
+{
+    (void)state;
+    static const struct fake_eyes large = {.sees = true, .side = 32};
+    struct rig           r;
+    struct ask           a, b;
+    struct fake_picture  one = {.seed = 90, .rows = 32, .columns = 32}, *p[] = {&one};
+    uint64_t             longest = 0;
+    rig_open(&r, &large, opts());
+    fake.patch_cost = 100000;
+    for (int round = 0; round < 2; round++) {
+        ask_new(&a);
+        say(&a, 20, 30 + (uint64_t)round);
+        submit(&r, &a);
+        while (a.asked.n_got == 0)
+            step(&r);
+        question(&b, p, 1, 3);
+        b.token[0] = round;                     /* so that no block is known */
+        submit(&r, &b);
+        for (uint32_t got = a.asked.n_got; !a.asked.n_end; got = a.asked.n_got) {
+            uint64_t from = fake.now;
+            step(&r);
+            assert_int_equal(a.asked.n_got, got + 1);
+            longest = fake.now - from > longest ? fake.now - from : longest;
+            if (round == 1 && r.g->aside_seq && r.g->aside_begun)
+                engine_cancel(r.g, b.asked.id);
+        }
+        run_all(&r);
+        check(&a);
+        if (round == 0)
+            check(&b);
+        else
+            assert_int_equal(b.asked.reason, END_CANCELLED);
+    }
+    assert_int_equal(fake.asides, 2);
+    assert_true(longest <= 102000000);
+    assert_null(r.g->aside_seq);
+    rig_close(&r);
+}
+
 /* fresh: everything is computed, nothing is left behind, and the answer is the same. */
 static void test_fresh(void **state)
 {
@@ -515,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_eviction),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_together),
+        cmocka_unit_test(test_aside),
         cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_refusals),
     };

@@ -200,6 +200,27 @@ static void step(struct sim *x)
         assert_int_equal(s.running + s.waiting, 0);
 }
 
+static void make_pictures(struct sim *x)
+{
+    uint32_t side = x->plan->eyes ? x->plan->eyes->side : 0;
+    fake.patch_cost = side >= 16 ? 600000 : 3000000;
+    for (uint32_t i = 0; i < PICTURES; i++)
+        x->picture[i] = (struct fake_picture){.seed = 100 + i, .rows = side ? side : 2 + 2 * any(x, 4), .columns = side ? side : 2 + 2 * any(x, 6)};
+}
+
+static void check_pictures(const struct plan_of_sim *plan, const struct engine_stats *p)
+{
+    struct engine_stats s = *p;
+   print_message("    pictures %" PRIu64 " hits %" PRIu64 " looked at %" PRIu64 " in %" PRIu64 " slices, failed %" PRIu64 " dropped %" PRIu64
+                  " evicted %" PRIu64 "\n", s.pictures, s.picture_hits, s.encodings, s.tower_slices, s.encodings_failed, s.encodings_dropped,
+                  s.evicted_pictures);
+    assert_true(s.encodings > 50 && s.picture_hits > 50 && s.encodings_dropped > 0 && s.evicted_pictures > 20);
+    assert_true(fake.tower_runs > s.encodings);
+    print_message("    read aside %" PRIu32 "\n", fake.asides);
+    assert_true(plan->eyes->side < 16 || fake.asides > 50);
+    assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
+}
+
 static void run_sim(const struct plan_of_sim *plan)
 {
     struct model      *m = plan->eyes ? fake_seeing_model(CONTEXT, plan->eyes) : fake_model_with(CONTEXT, plan->states);
@@ -212,11 +233,7 @@ static void run_sim(const struct plan_of_sim *plan)
     fake_reset();
     fake.budget_ns = 100000000;
     fake.period = plan->period;
-    fake.patch_cost = 3000000;
-    for (uint32_t i = 0; i < PICTURES; i++) {
-        uint32_t side = plan->eyes ? plan->eyes->side : 0;
-        x.picture[i] = (struct fake_picture){.seed = 100 + i, .rows = side ? side : 2 + 2 * any(&x, 4), .columns = side ? side : 2 + 2 * any(&x, 6)};
-    }
+    make_pictures(&x);
     x.g = fake_engine(m, &o);
     enum { BATCH = 250 };
     x.live = mem_array(BATCH, sizeof *x.live);
@@ -257,14 +274,8 @@ static void run_sim(const struct plan_of_sim *plan)
                   " guessed %6" PRIu64 " right %7" PRIu64 " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
                   " cancelled %4" PRIu64 " failed\n", plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn,
                   s.tokens_drafted, s.tokens_accepted, s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
-    if (plan->eyes) {
-        print_message("    pictures %" PRIu64 " hits %" PRIu64 " looked at %" PRIu64 " in %" PRIu64 " slices, failed %" PRIu64 " dropped %" PRIu64
-                      " evicted %" PRIu64 "\n", s.pictures, s.picture_hits, s.encodings, s.tower_slices, s.encodings_failed, s.encodings_dropped,
-                      s.evicted_pictures);
-        assert_true(s.encodings > 50 && s.picture_hits > 50 && s.encodings_dropped > 0 && s.evicted_pictures > 20);
-        assert_true(fake.tower_runs > s.encodings);
-        assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
-    }
+    if (plan->eyes)
+        check_pictures(plan, &s);
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
@@ -330,6 +341,10 @@ SIM(host_sees_together, .type = &fake_host, .jobs = JOBS / 10, .block_tokens = 7
     .eyes = &(struct fake_eyes){.sees = true, .side = 8})
 SIM(host_sees_together_few_blocks, .type = &fake_host, .jobs = JOBS / 8, .memory_bytes = 1170000, .gallery_bytes = 1,
     .eyes = &(struct fake_eyes){.sees = true, .side = 8})
+SIM(host_sees_aside, .type = &fake_host, .jobs = JOBS / 8, .block_tokens = 7, .gallery_bytes = 6 << 10,
+    .eyes = &(struct fake_eyes){.sees = true, .side = 16})
+SIM(host_sees_aside_few_blocks, .type = &fake_host, .jobs = JOBS / 10, .memory_bytes = 1170000, .failures = true, .gallery_bytes = 1,
+    .eyes = &(struct fake_eyes){.sees = true, .side = 16})
 SIM(device_sees, .type = &fake_device, .jobs = JOBS / 10, .gallery_bytes = 6 << 10, .eyes = &(struct fake_eyes){.axes = true})
 
 int main(int argc, char **argv)
@@ -368,6 +383,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(host_sees_guessing),
         cmocka_unit_test(host_sees_together),
         cmocka_unit_test(host_sees_together_few_blocks),
+        cmocka_unit_test(host_sees_aside),
+        cmocka_unit_test(host_sees_aside_few_blocks),
         cmocka_unit_test(device_sees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { BLOCK = 16, CONTEXT = 1024, SNAPSHOT = 512 };        /* SNAPSHOT: bytes, more than one takes, less than two do */
+enum { BLOCK = 16, CONTEXT = 1024, SNAPSHOT = 600 };        /* SNAPSHOT: bytes, more than one takes, less than two do */
 
 static const struct backend_type *const types[] = {&fake_host, &fake_device, &fake_draws};
 

@@ -38,10 +38,10 @@ static void seer_open(struct seer *s, const char *model, const char *backend)
     memset(s, 0, sizeof *s);
     snprintf(path, sizeof path, FIXTURES "/tiny/%s", model);
     must(load_open(&s->loaded, &o, &e), &e);
-    must(app_eyes_open(&s->eyes, &s->loaded, &o, &s->seeing, &e), &e);
     struct engine_opts eo = {.type = backend_find(backend), .backend.precision = PRECISION_EXACT, .backend.n_thread = 2,
                              .memory_bytes = UINT64_C(1) << 30, .block_tokens = 16, .seq_max = 4, .patches_max = 1024};
     must(engine_open(&s->engine, s->loaded.model, &eo, &e), &e);
+    must(app_eyes_open(&s->eyes, &s->loaded, &o, engine_plan(s->engine)->patches_max, &s->seeing, &e), &e);
     s->prompter = load_prompter(&s->loaded);
     s->prompter.lists = prompt_wants_lists(&s->prompter);
 }
@@ -215,6 +215,7 @@ static void test_refusals(void **state)
             "between");
     assert_int_equal(atomic_load(&s.totals.decoded), 0);
     assert_int_equal(atomic_load(&s.totals.decode_failures), 2);
+    assert_int_equal(atomic_load(&s.totals.held), 0);
     seer_close(&s);
     seer_open(&s, "llava", "ref");
     refused(&s, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"video\",\"video\":\"data:,x\"}]}]}", "messages[0].content[0]",

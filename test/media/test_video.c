@@ -115,6 +115,37 @@ static void frames_are_counted_and_found(void **state)
     shows_every("short.gif", 12, 1);
 }
 
+/* What tells of the frames lies behind the frames, and far behind. */
+static void long_files_are_gone_about_in(void **state)
+{
+    enum { GAP = 4 << 20 };
+    (void)state;
+    struct buf        b = fixture("count.mp4"), wide;
+    struct video     *v;
+    struct video_info info;
+    struct err        e;
+    size_t at = str_find(buf_view(&b), STR("moov")) - 4;
+    buf_init(&wide, 0);
+    buf_append(&wide, b.p, at);
+    buf_append(&wide, (uint8_t[]){GAP >> 24, GAP >> 16 & 255, GAP >> 8 & 255, GAP & 255}, 4);
+    buf_str(&wide, STR("free"));
+    memset(buf_reserve(&wide, GAP - 8), 0, GAP - 8);
+    wide.n += GAP - 8;
+    buf_append(&wide, b.p + at, b.n - at);
+    if (!open_bytes(&v, &info, buf_view(&wide), &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(info.n_frame, 300);
+    uint8_t *rgb = mem_new((size_t)info.width * info.height * 3);
+    double   seconds;
+    assert_true(video_choose(v, (uint32_t[]){3, 200}, 2, &e));
+    assert_true(video_next(v, &seconds, rgb, &e) && number(rgb, &info) == 3);
+    assert_true(video_next(v, &seconds, rgb, &e) && number(rgb, &info) == 200);
+    free(rgb);
+    video_close(v);
+    buf_drop(&b);
+    buf_drop(&wide);
+}
+
 static void times_are_the_files_own(void **state)
 {
     struct video_info info;
@@ -356,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_counted_and_found),
+        cmocka_unit_test(long_files_are_gone_about_in),
         cmocka_unit_test(times_are_the_files_own),
         cmocka_unit_test(rotation_is_applied),
         cmocka_unit_test(memory_holds_one_frame),
