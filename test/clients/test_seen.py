@@ -7,7 +7,7 @@ from openai import OpenAI
 
 from run import serving
 
-MODEL = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "tiny" / "qwen3_vl"
+MODELS = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "tiny"
 
 
 def chunk(kind, data):
@@ -56,7 +56,7 @@ class Files(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Seen(unittest.TestCase):
+class Server(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.files = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
@@ -64,7 +64,7 @@ class Seen(unittest.TestCase):
         cls.site = f"http://127.0.0.1:{cls.files.server_port}"
         threading.Thread(target=cls.files.serve_forever, daemon=True).start()
         cls.folder = tempfile.TemporaryDirectory()
-        cls.running = serving(os.environ["HEARTH"], str(MODEL), "--backend", "ref", "--no-pack", "--ctx", "512", "--patches", "1024",
+        cls.running = serving(os.environ["HEARTH"], str(MODELS / cls.model), "--backend", cls.backend, "--no-pack", "--ctx", "512", "--patches", "1024",
                               "--features", "4m", "--media-root", cls.folder.name, "--media-host", f"127.0.0.1:{cls.files.server_port}")
         cls.port, _ = cls.running.__enter__()
         cls.base = f"http://127.0.0.1:{cls.port}"
@@ -89,6 +89,10 @@ class Seen(unittest.TestCase):
 
     def told(self, answer):
         return answer.choices[0].message.content, answer.model_dump()["cache"]
+
+
+class Seen(Server):
+    model, backend = "qwen3_vl", "ref"
 
     def test_one_picture_however_it_comes(self):
         path = pathlib.Path(self.folder.name) / "picture.png"
@@ -206,3 +210,34 @@ class Seen(unittest.TestCase):
         self.assertEqual(now["num_running"] + now["num_waiting"] + now["cache"]["blocks_used"], 0)
         self.assertEqual(self.metric("hearth_media_pixels_bytes"), 0)
         self.assertLessEqual(self.metric("hearth_features_bytes"), self.metric("hearth_features_bytes_max"))
+
+
+class SeenByCpu(Seen):
+    backend = "cpu"
+
+
+class Others(Server):
+    """Whatever stands around it and whoever else is served: each answer is what it is without caches."""
+    model, backend = "gemma3_vl", "cpu"
+
+    def test_verified_together(self):
+        def one(i):
+            pictures = [address(png(300 + (i + k) % 5, 70, 50)) for k in range(1 + i % 3)]
+            cache = self.told(self.ask(*pictures, words=f"Question {i % 4}", max_tokens=24, extra_headers={"X-Cache-Verify": "1"}))[1]
+            return cache["verify"]
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(one, range(48)))
+        self.assertTrue(all(one["same"] and one["tokens"] >= 1 for one in told), told)
+        self.assertEqual(self.metric("hearth_cache_mismatches_total"), 0)
+
+
+class OthersQwen(Others):
+    model = "qwen2_5_vl"
+
+
+class OthersLlava(Others):
+    model = "llava"
+
+
+del Server                          # it has no tests of its own
