@@ -212,6 +212,36 @@ class Seen(Server):
         self.assertLessEqual(self.metric("hearth_features_bytes"), self.metric("hearth_features_bytes_max"))
 
 
+class Videos(Server):
+    """Every pair of frames is a picture of its own.  The numbers of tokens are those of transformers' processors."""
+    model, backend = "qwen3_vl", "ref"
+    clip = MODELS.parent / "media" / "count.mp4"
+
+    def watch(self, words="What?", url=None, **extra):
+        content = [{"type": "video_url", "video_url": {"url": url or address(self.clip.read_bytes(), "video/mp4")}}, {"type": "text", "text": words}]
+        return self.client.chat.completions.create(model="default", messages=[{"role": "user", "content": content}], max_tokens=4,
+                                                   temperature=0, extra_body=extra, extra_headers={"X-Cache-Verify": "1"}).model_dump()
+
+    @unittest.skipUnless((pathlib.Path(os.environ["HEARTH"]).parent / "hearth-video").exists(), "hearth-video is not built")
+    def test_pairs(self):
+        first, again = self.watch(), self.watch("What else is there?")
+        self.assertEqual(first["usage"]["prompt_tokens"], 158)
+        self.assertEqual(first["cache"]["pictures"]["encoded"], 10)
+        self.assertEqual(again["cache"]["pictures"], {"skipped": 10, "found": 0, "encoded": 0})
+        self.assertEqual(self.watch(video_fps=1)["usage"]["prompt_tokens"], 98)
+        self.assertEqual(self.watch(video_max_frames=6)["cache"]["pictures"]["encoded"] % 3, 0)
+        self.assertEqual(self.metric("hearth_cache_mismatches_total"), 0)
+        with self.assertRaises(openai.BadRequestError):
+            self.watch(url=address(png(1), "video/mp4")[:-40])
+        with self.assertRaises(openai.BadRequestError):
+            self.watch(video_fps=-1)
+
+    def test_guarded(self):
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.watch(url="http://127.0.0.1:1/x.mp4")
+        self.assertIn("loopback", str(caught.exception))
+
+
 class SeenByCpu(Seen):
     backend = "cpu"
 
