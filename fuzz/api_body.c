@@ -20,9 +20,14 @@ static void check_wish(const struct wish *w, const struct wish_limits *l)
 }
 
 /* What the template gets is JSON again, and holds as many messages as came. */
-static void check_values(json request)
+static void check_values(json request, bool sees, bool lists)
 {
+<<<<<<< HEAD
     static const struct chat_words words = {.bos = {"<s>", 3}};
+=======
+    struct media_parts    parts = {.n_max = 4, .no_videos = lists};
+    struct chat_words     words = {{"<s>", 3}, {NULL, 0}, sees ? &parts : NULL, lists};
+>>>>>>> seen
     struct template_input in = {.now_s = 0};
     struct json_doc      *values = NULL;
     struct buf            text;
@@ -36,6 +41,10 @@ static void check_values(json request)
     } else {
         CHECK(e.text[0] && err_status(e.kind) < 500);
     }
+    CHECK(parts.n <= parts.n_max);
+    for (size_t i = 0; i < parts.n; i++)
+        CHECK(parts.part[i].url.n > 0 && parts.part[i].place[0]);
+    media_parts_drop(&parts);
     buf_drop(&text);
 }
 
@@ -59,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             if (wish_read(&wish, &f, &limits, &arena, &e))
                 check_wish(&wish, &limits);
             if (where == FIELDS_CHAT)
-                check_values(json_root(d));
+                for (unsigned how = 0; how < 4; how++)
+                    check_values(json_root(d), how & 1, how & 2);
         }
         arena_drop(&arena);
         buf_drop(&ignored);

@@ -224,7 +224,7 @@ struct budget {
 
 static void add_row(struct budget *b, struct step_row *row, struct seq *s)
 {
-    row[b->n_row++] = (struct step_row){.seq = s, .past = s->n_run};
+    row[b->n_row++] = (struct step_row){.seq = s, .past = s->n_run, .snapshot = KV_NONE};
 }
 
 /* Lets row r have n more tokens. */

@@ -7,7 +7,7 @@ from openai import OpenAI
 
 from run import serving
 
-MODEL = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "tiny" / "qwen3_vl"
+MODELS = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "tiny"
 
 
 def chunk(kind, data):
@@ -56,7 +56,7 @@ class Files(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Seen(unittest.TestCase):
+class Server(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.files = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
@@ -64,7 +64,7 @@ class Seen(unittest.TestCase):
         cls.site = f"http://127.0.0.1:{cls.files.server_port}"
         threading.Thread(target=cls.files.serve_forever, daemon=True).start()
         cls.folder = tempfile.TemporaryDirectory()
-        cls.running = serving(os.environ["HEARTH"], str(MODEL), "--backend", "ref", "--no-pack", "--ctx", "512", "--patches", "1024",
+        cls.running = serving(os.environ["HEARTH"], str(MODELS / cls.model), "--backend", cls.backend, "--no-pack", "--ctx", "512", "--patches", "1024",
                               "--features", "4m", "--media-root", cls.folder.name, "--media-host", f"127.0.0.1:{cls.files.server_port}")
         cls.port, _ = cls.running.__enter__()
         cls.base = f"http://127.0.0.1:{cls.port}"
@@ -89,6 +89,10 @@ class Seen(unittest.TestCase):
 
     def told(self, answer):
         return answer.choices[0].message.content, answer.model_dump()["cache"]
+
+
+class Seen(Server):
+    model, backend = "qwen3_vl", "ref"
 
     def test_one_picture_however_it_comes(self):
         path = pathlib.Path(self.folder.name) / "picture.png"
@@ -206,3 +210,64 @@ class Seen(unittest.TestCase):
         self.assertEqual(now["num_running"] + now["num_waiting"] + now["cache"]["blocks_used"], 0)
         self.assertEqual(self.metric("hearth_media_pixels_bytes"), 0)
         self.assertLessEqual(self.metric("hearth_features_bytes"), self.metric("hearth_features_bytes_max"))
+
+
+class Videos(Server):
+    """Every pair of frames is a picture of its own.  The numbers of tokens are those of transformers' processors."""
+    model, backend = "qwen3_vl", "ref"
+    clip = MODELS.parent / "media" / "count.mp4"
+
+    def watch(self, words="What?", url=None, **extra):
+        content = [{"type": "video_url", "video_url": {"url": url or address(self.clip.read_bytes(), "video/mp4")}}, {"type": "text", "text": words}]
+        return self.client.chat.completions.create(model="default", messages=[{"role": "user", "content": content}], max_tokens=4,
+                                                   temperature=0, extra_body=extra, extra_headers={"X-Cache-Verify": "1"}).model_dump()
+
+    @unittest.skipUnless((pathlib.Path(os.environ["HEARTH"]).parent / "hearth-video").exists(), "hearth-video is not built")
+    def test_pairs(self):
+        first, again = self.watch(), self.watch("What else is there?")
+        self.assertEqual(first["usage"]["prompt_tokens"], 158)
+        self.assertEqual(first["cache"]["pictures"]["encoded"], 10)
+        self.assertEqual(again["cache"]["pictures"], {"skipped": 10, "found": 0, "encoded": 0})
+        self.assertEqual(self.watch(video_fps=1)["usage"]["prompt_tokens"], 98)
+        self.assertEqual(self.watch(video_max_frames=6)["cache"]["pictures"]["encoded"] % 3, 0)
+        self.assertEqual(self.metric("hearth_cache_mismatches_total"), 0)
+        with self.assertRaises(openai.BadRequestError):
+            self.watch(url=address(png(1), "video/mp4")[:-40])
+        with self.assertRaises(openai.BadRequestError):
+            self.watch(video_fps=-1)
+
+    def test_guarded(self):
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.watch(url="http://127.0.0.1:1/x.mp4")
+        self.assertIn("loopback", str(caught.exception))
+
+
+class SeenByCpu(Seen):
+    backend = "cpu"
+
+
+class Others(Server):
+    """Whatever stands around it and whoever else is served: each answer is what it is without caches."""
+    model, backend = "gemma3_vl", "cpu"
+
+    def test_verified_together(self):
+        def one(i):
+            pictures = [address(png(300 + (i + k) % 5, 70, 50)) for k in range(1 + i % 3)]
+            cache = self.told(self.ask(*pictures, words=f"Question {i % 4}", max_tokens=24, extra_headers={"X-Cache-Verify": "1"}))[1]
+            return cache["verify"]
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(one, range(48)))
+        self.assertTrue(all(one["same"] and one["tokens"] >= 1 for one in told), told)
+        self.assertEqual(self.metric("hearth_cache_mismatches_total"), 0)
+
+
+class OthersQwen(Others):
+    model = "qwen2_5_vl"
+
+
+class OthersLlava(Others):
+    model = "llava"
+
+
+del Server                          # it has no tests of its own

@@ -93,7 +93,7 @@ static const struct { const char *header; size_t data; enum err_kind kind; const
      "tensor a.weight: weights of type I8 cannot be read"},
     {"{\"a\":" T("F32", "7", "0", "4") "}", 4, ERR_CORRUPT, "tensor a: its shape is a whole number"},
     {"{\"a\":" T("F32", "[1,-1]", "0", "4") "}", 4, ERR_CORRUPT, "tensor a: axis 1 of its shape is not a count"},
-    {"{\"a\":" T("F32", "[1,1,1,1,1]", "0", "4") "}", 4, ERR_UNSUPPORTED, "tensor a: it has 5 axes; up to 4"},
+    {"{\"a\":" T("F32", "[1,1,1,1,1,1]", "0", "4") "}", 4, ERR_UNSUPPORTED, "tensor a: it has 6 axes; up to 5"},
     {"{\"a\":" T("F32", "[0]", "0", "0") "}", 0, ERR_UNSUPPORTED, "tensor a: axis 0 is empty"},
     {"{\"a\":" T("F32", "[4294967296]", "0", "17179869184") "}", 4, ERR_UNSUPPORTED, "axis 0 is 4294967296 long"},
     {"{\"a\":" T("F32", "[1]", "0", "-4") "}", 4, ERR_CORRUPT, "tensor a: its data_offsets are not two counts"},
