@@ -22,12 +22,8 @@ static void check_wish(const struct wish *w, const struct wish_limits *l)
 /* What the template gets is JSON again, and holds as many messages as came. */
 static void check_values(json request, bool sees, bool lists)
 {
-<<<<<<< HEAD
-    static const struct chat_words words = {.bos = {"<s>", 3}};
-=======
     struct media_parts    parts = {.n_max = 4, .no_videos = lists};
     struct chat_words     words = {{"<s>", 3}, {NULL, 0}, sees ? &parts : NULL, lists};
->>>>>>> seen
     struct template_input in = {.now_s = 0};
     struct json_doc      *values = NULL;
     struct buf            text;
