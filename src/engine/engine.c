@@ -175,6 +175,9 @@ bool engine_step(struct engine *g)
         if (!g->ahead || step->failed)
             step_land(g);
     }
+    /* Its tokens are not to wait for a slice, nor its time to be taken for longer than it was. */
+    if (g->flight && (g->aside_seq || look_busy(g)))
+        step_land(g);
     uint64_t left = left_ns(g, clock_ns(g->opts.clock) - from);
     if (g->aside_seq && look_busy(g))
         left /= 2;
