@@ -261,7 +261,8 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
-        pl->overhead.n_op = (prog_n_inputs(p) == 0 && b->n_block) || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
+        bool may_count = prog_n_inputs(p) == 0 && (b->n_block || !bundle_has_state(m, STATE_TOKEN));
+        pl->overhead.n_op = may_count ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
         *out = pl.release();
@@ -343,7 +344,8 @@ const float *mlx_result(struct plan *pl, const char *name)
 
 bool mlx_features_new(struct backend *, size_t bytes, struct features **out, struct err *)
 {
-    *out = new features{std::vector<unsigned char>(bytes)};
+    *out = new struct features;
+    (*out)->bytes.resize(bytes);
     return true;
 }
 
