@@ -93,8 +93,11 @@ static void print_overhead(struct engine *g, const struct backend_type *t)
     if (!t->overhead)
         return;
     t->overhead(engine_text_plan(g), &o);
-    printf("%s: %.3f ms of the host for a run (%llu runs); %u operations for one token\n", t->name,
-           o.n_run ? (double)o.host_ns / 1e6 / (double)o.n_run : 0, (unsigned long long)o.n_run, o.n_op);
+    printf("%s: %.3f ms of the host for a run of one row a stream, %.3f ms from one's end to the next one's (%llu runs)\n", t->name,
+           o.n_run ? (double)o.host_ns / 1e6 / (double)o.n_run : 0, o.n_next ? (double)o.next_ns / 1e6 / (double)o.n_next : 0,
+           (unsigned long long)o.n_run);
+    printf("%s: %u operations for one token", t->name, o.n_op);
+    printf(o.n_op_layer ? ", %u of them in a layer\n" : "\n", o.n_op_layer);
 }
 
 static bool run_table(const struct loaded *l, struct engine *g, const struct backend_type *t, const struct options *o, struct err *e)

@@ -142,10 +142,11 @@ struct cost {
     uint64_t scratch_bytes;
 };
 
-/* What runs cost beside computing. */
+/* What runs cost beside computing: of those so far in which every sequence had one row. */
 struct overhead {
-    uint64_t n_run, host_ns;        /* runs so far, and the time that run() and draw() took in them */
-    uint32_t n_op;                  /* operations handed to the device for one token */
+    uint64_t n_run, host_ns;        /* they, and the time that run() and draw() took */
+    uint64_t n_next, next_ns;       /* those handed over before the one before had ended, and the time from its end to theirs */
+    uint32_t n_op, n_op_layer;      /* operations handed to the device for one token; of a layer, 0: not known */
 };
 
 /* What computes, for people and for the memory plan. */

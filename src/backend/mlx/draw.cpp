@@ -3,7 +3,7 @@
  * Rows that all take their largest logit are drawn by MLX where the logits are.  All others go through sample(), which is
  * the engine's: an operation on MLX's own CPU stream, to which a GPU that shares its memory hands the logits without a copy.
  * So the same seed gives the same token as everywhere. */
-#include "backend/mlx/mlx.h"
+#include "backend/mlx/direct.h"
 
 #include <mlx/backend/cpu/encoder.h>
 #include <mlx/primitives.h>
@@ -97,13 +97,15 @@ std::unique_ptr<flight> draw_begin(struct plan *pl, const struct draw how[], str
     for (auto &d : f->how)
         all = all && takes_largest(d);
     if (all) {
-        pl->tokens = largest(logits);
+        mx::array tokens = logits;
+        pl->tokens = direct_largest(pl, logits, &tokens, &f->at) ? tokens : largest(logits);
     } else {
         if (!pl->sampler)
             pl->sampler = sample_new(pl->n_vocab);
         f->drawn = true;
         auto draw = std::make_shared<Draw>(pl->b->host, pl->sampler, f.get());
-        pl->tokens = mx::array({static_cast<int>(pl->n_pick)}, mx::int32, draw, {mx::contiguous(logits)});
+        pl->tokens = mx::array({static_cast<int>(pl->n_pick)}, mx::int32, draw,
+                               {pl->was_direct ? mx::add(logits, mx::array(0.0f)) : mx::contiguous(logits)});    /* a list's are written over */
     }
     f->done = {*pl->tokens};
     return f;

@@ -2,6 +2,8 @@
 #include "backend/mlx/mlx.h"
 
 #include "backend/batch.h"
+#include "backend/mlx/direct.h"
+#include "backend/mlx/kernels.h"
 #include "backend/plugin.h"
 
 #include <algorithm>
@@ -265,6 +267,9 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->overhead.n_op = may_count ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
+        pl->direct = direct_new(pl.get(), &pl->not_direct);
+        if (pl->direct)
+            direct_count(pl->direct, &pl->overhead);
         *out = pl.release();
         return true;
     });
@@ -279,20 +284,30 @@ void mlx_plan_free(struct plan *pl)
         mx::synchronize(pl->b->stream);
         return true;
     });
+    direct_free(pl->direct);
     sample_free(pl->sampler);
     delete pl;
 }
 
-/* Adds the time of its own life. */
-struct host_time {
-    std::chrono::steady_clock::time_point from = std::chrono::steady_clock::now();
-    uint64_t                             &ns;
+using when = std::chrono::steady_clock::time_point;
 
-    explicit host_time(uint64_t &sum) : ns(sum) {}
+uint64_t ns_since(when from)
+{
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - from).count());
+}
+
+/* Adds the time of its own life to a run of one row a sequence; not where a kernel was compiled in it. */
+struct host_time {
+    struct plan *pl;
+    unsigned     made = kernels_made();
+    when         from = std::chrono::steady_clock::now();
+
+    explicit host_time(struct plan *plan) : pl(plan) {}
     ~host_time()
     {
-        auto spent = std::chrono::steady_clock::now() - from;
-        ns += static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+        pl->counts = pl->counts && made == kernels_made();
+        if (pl->counts)
+            pl->host_ns += ns_since(from);
     }
 };
 
@@ -308,11 +323,14 @@ bool mlx_run(struct plan *pl, const struct batch *in, bool *done, struct err *e)
     if (!b->broken.empty())
         return err_set(e, ERR_INTERNAL, "%s", b->broken.c_str());
     return guarded(b, e, [&] {
-        host_time t(pl->overhead.host_ns);
-        pl->overhead.n_run++;
+        pl->counts = in->n_token == in->n_seq;
+        pl->host_ns = 0;
+        host_time t(pl);
         pl->host_rows.reset();
         pl->n_pick = in->n_pick;
-        walk_run(pl, in);
+        pl->was_direct = direct_run(pl, in);
+        if (!pl->was_direct)
+            walk_run(pl, in);
         return true;
     });
 }
@@ -384,14 +402,25 @@ mx::array sign_of_end(const struct backend *b)
     return mx::negative(mx::slice(b->state.back().back(), {0, 0}, {1, 1}));
 }
 
-bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
+/* The host's part of the last run is over. */
+void count_run(struct plan *pl)
+{
+    if (pl->counts) {
+        pl->overhead.n_run++;
+        pl->overhead.host_ns += pl->host_ns;
+    }
+    if (!pl->flights.empty())
+        pl->flights.back()->counts = pl->counts;
+}
+
+bool draw(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
 {
     return guarded(pl->b, e, [&] {
-        host_time t(pl->overhead.host_ns);
+        host_time t(pl);
         auto f = draw_begin(pl, how, out);
         if (f->done.empty() && !pl->b->state.empty())
             f->done = {sign_of_end(pl->b)};
-        auto all = heads_of(pl->b);
+        auto all = pl->was_direct ? std::vector<mx::array>() : heads_of(pl->b);
         all.insert(all.end(), f->done.begin(), f->done.end());
         mx::async_eval(std::move(all));
         pl->flights.push_back(std::move(f));
@@ -402,6 +431,24 @@ bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], stru
     });
 }
 
+bool mlx_draw(struct plan *pl, const struct draw how[], struct drawn out[], struct err *e)
+{
+    bool ok = draw(pl, how, out, e);
+    count_run(pl);
+    return ok;
+}
+
+/* A run has ended. */
+void count_end(struct plan *pl, bool counts)
+{
+    if (counts && pl->followed) {
+        pl->overhead.n_next++;
+        pl->overhead.next_ns += ns_since(pl->ended);
+    }
+    pl->ended = std::chrono::steady_clock::now();
+    pl->followed = !pl->flights.empty();
+}
+
 bool mlx_wait(struct plan *pl, struct err *e)
 {
     CHECK(!pl->flights.empty());
@@ -410,10 +457,11 @@ bool mlx_wait(struct plan *pl, struct err *e)
     return guarded(pl->b, e, [&] {
         for (auto &a : f->done)
             a.wait();
+        count_end(pl, f->counts);
         if (!f->drawn)
             for (size_t i = 0; i < f->how.size(); i++) {
                 f->out[i] = {};
-                f->out[i].token = f->done[0].data<int32_t>()[i];
+                f->out[i].token = f->at ? f->at[i] : f->done[0].data<int32_t>()[i];
             }
         return true;
     });

@@ -15,6 +15,7 @@
 #include <mlx/mlx.h>
 #include <mlx/version.h>
 
+#include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
@@ -61,6 +62,8 @@ struct flight {
     std::vector<mx::array> done;        /* what to wait for: the tokens, or a sign that the run is over; or nothing */
     struct drawn          *out;         /* lent until wait() */
     bool                   drawn;       /* *out is filled; otherwise the tokens are all there is to know */
+    const int32_t         *at = nullptr;        /* where they will be; NULL: in done */
+    bool                   counts = false;      /* in the plan's overhead */
 };
 
 struct backend {
@@ -91,6 +94,8 @@ struct step {
     std::string                   kernel;
 };
 
+struct direct;
+
 struct plan {
     struct backend    *b;
     const struct prog *prog;
@@ -103,6 +108,12 @@ struct plan {
     struct sampler *sampler = nullptr;
     uint32_t        n_vocab = 0, n_pick = 0;            /* n_pick: of the last run */
     struct overhead overhead = {};
+    struct direct  *direct = nullptr;                   /* direct.h; NULL: there is none, because … */
+    std::string     not_direct;
+    bool            was_direct = false;                 /* the last run */
+    bool            counts = false, followed = false;   /* in overhead: the last run; whether the one that ended last had a next */
+    uint64_t        host_ns = 0;                        /* of the last run */
+    std::chrono::steady_clock::time_point ended;        /* when the last run did */
 };
 
 /* The graph of one run; moves the states into it and back.  Throws. */

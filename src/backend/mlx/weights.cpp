@@ -269,6 +269,23 @@ void evaluate(const std::vector<piece> &pieces)
     }
 }
 
+#ifdef HEARTH_MLX_CUDA
+/* What the host filled lies in memory that is moved page by page; what the device wrote does not. */
+void on_device(piece &p)
+{
+    auto copy = [](const mx::array &x) {
+        auto low = x.shape(), high = mx::Shape(x.ndim(), 0);
+        high[0] = low[0] = x.shape(0) / 2;
+        return mx::concatenate({mx::slice(x, mx::Shape(x.ndim(), 0), low), mx::slice(x, high, x.shape())}, 0);
+    };
+    p.w = copy(p.w);
+    if (p.scales)
+        p.scales = copy(*p.scales);
+    if (p.biases)
+        p.biases = copy(*p.biases);
+}
+#endif
+
 /* Whether every expert has pieces like the first's, of as many rows. */
 bool same_pieces(const held *expert, size_t n)
 {
@@ -324,6 +341,10 @@ std::vector<piece> weights_take(const struct weight *w, const struct tensor part
         else
             pieces.push_back(p);
     }
+#ifdef HEARTH_MLX_CUDA
+    for (piece &p : pieces)
+        on_device(p);
+#endif
     evaluate(pieces);
     return pieces;
 }

@@ -4,7 +4,7 @@
  * as long as an earlier run is under way on the GPU, that run does.  A state is as large as the cache, so an operation of
  * our own writes into it.  That is right because runs are computed in their order, and because all that read the state
  * later read it through the result. */
-#include "backend/mlx/mlx.h"
+#include "backend/mlx/kernels.h"
 
 #include <mlx/backend/cpu/encoder.h>
 #include <mlx/primitives.h>
@@ -12,35 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
-/* Metal's C++ headers come with MLX. */
-#if defined(__APPLE__) && __has_include(<Metal/Metal.hpp>)
-#define HAS_METAL 1
-#include <mlx/backend/metal/device.h>
-#include <mlx/backend/metal/metal.h>
-#else
-#define HAS_METAL 0
-#endif
-
 namespace {
-
-#if HAS_METAL
-/* Numbers are moved as bits: one kernel for each width of a number. */
-const char *const source = R"(
-#include <metal_stdlib>
-using namespace metal;
-template <typename T>
-inline void write(device T *state, const device T *rows, const device int *slot, constant long *step, uint2 at)
-{
-    state[long(slot[at.y]) * step[0] + at.x] = rows[at.y * step[1] + at.x * step[2]];
-}
-[[kernel]] void hearth_write_2(device ushort *state [[buffer(0)]], const device ushort *rows [[buffer(1)]],
-                               const device int *slot [[buffer(2)]], constant long *step [[buffer(3)]],
-                               uint2 at [[thread_position_in_grid]]) { write(state, rows, slot, step, at); }
-[[kernel]] void hearth_write_4(device uint *state [[buffer(0)]], const device uint *rows [[buffer(1)]],
-                               const device int *slot [[buffer(2)]], constant long *step [[buffer(3)]],
-                               uint2 at [[thread_position_in_grid]]) { write(state, rows, slot, step, at); }
-)";
-#endif
 
 class Write : public mx::Primitive {
 public:
@@ -71,26 +43,25 @@ public:
 
     void eval_gpu(const std::vector<mx::array> &in, std::vector<mx::array> &out) override
     {
-#if HAS_METAL
         const mx::array &rows = in[1];
+        static launch    both[2] = {variant("ushort"), variant("uint")};
+        launch          &l = both[rows.itemsize() == 4];
+        kernel_args      a = {};
+        a.k = rows.shape(1);
+        a.in_stride = static_cast<int32_t>(rows.strides(0));
+        a.add_stride = static_cast<int32_t>(rows.strides(1));
         out[0].copy_shared_buffer(in[0]);
-        auto   &device = mx::metal::device(stream().device);
-        auto   *library = device.get_library("hearth_write", [] { return std::string(source); });
-        auto   *kernel = device.get_kernel(rows.itemsize() == 2 ? "hearth_write_2" : "hearth_write_4", library);
-        auto   &encoder = mx::metal::get_command_encoder(stream());
-        int64_t step[3] = {rows.shape(1), rows.strides(0), rows.strides(1)};
-        auto    width = static_cast<NS::UInteger>(rows.shape(1)), n = static_cast<NS::UInteger>(rows.shape(0));
-        encoder.set_compute_pipeline_state(kernel);
-        encoder.set_output_array(out[0], 0);
-        encoder.set_input_array(rows, 1);
-        encoder.set_input_array(in[2], 2);
-        encoder.set_bytes(step, 3, 3);
-        encoder.dispatch_threads(MTL::Size(width, n, 1), MTL::Size(width < 256 ? width : 256, 1, 1));
-#else
-        (void)in;
-        (void)out;
-        throw std::runtime_error("writing in place has no kernel for this GPU");
-#endif
+        l.args = &a;
+        l.grid[0] = static_cast<uint32_t>(rows.shape(0));
+        l.buffer = {{&out[0], 0, place::WRITTEN}, {&rows, 0, place::READ}, {&in[2], 0, place::READ}};
+        kernel_launch(stream(), l, out[0]);
+    }
+
+private:
+    static launch variant(const char *type)
+    {
+        return {"hearth_write", std::string("#define BF16 1\n#define SIMDS 4\n#define WRITE 1\n#define item_t ") + type + "\n", {}, nullptr,
+                sizeof(kernel_args), {1, 1, 1}, 4};
     }
 };
 
@@ -124,11 +95,7 @@ mx::array write_rows(const mx::array &state, const mx::array &rows, const mx::ar
 
 bool write_works(const struct backend *b)
 {
-#if HAS_METAL
-    bool may = !b->gpu || mx::metal::is_available();
-#else
-    bool may = !b->gpu;
-#endif
+    bool may = !b->gpu || kernels_here(b);
     if (!may)
         return false;
     try {
