@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     for (size_t b = 0; (t = backend_nth(b, argc > 1 ? argv[1] : NULL)) != NULL; b++)
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
             failed += !model_check(t, PRECISION_EXACT, names[i]);
-            if (strcmp(t->name, "ref") != 0)            /* it has one */
+            if (strcmp(t->name, "cpu") == 0)            /* ref has one, and mlx promises bounds for the other, not tokens */
                 failed += !model_check(t, PRECISION_FAST, names[i]);
         }
     return failed > 0;

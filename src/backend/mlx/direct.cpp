@@ -597,6 +597,23 @@ mx::array by_walk(struct plan *pl, const struct batch *in)
     return evaluated(pl, logits);
 }
 
+/* Sequences of tables of three blocks, as many of whose rows are picked. */
+struct batch batch_of(uint32_t n_token, uint32_t n_seq, const int32_t *ids, const uint32_t *start, const uint32_t *past, const uint32_t *blocks,
+                      const uint32_t *picks, const uint32_t *slots)
+{
+    struct batch in {};
+    in.n_token = n_token;
+    in.n_seq = in.n_pick = n_seq;
+    in.token = ids;
+    in.start = start;
+    in.past = past;
+    in.block = blocks;
+    in.block_max = 3;
+    in.pick = picks;
+    in.slot = slots;
+    return in;
+}
+
 /* The largest difference of the logits over the largest of them: of a sequence that reaches into its third block, which lies
  * before its second, and one that begins; each in one part and in several. */
 double apart(direct *d)
@@ -607,8 +624,8 @@ double apart(direct *d)
     std::vector<int32_t> ids(n);
     for (uint32_t i = 0; i < n; i++)
         ids[i] = static_cast<int32_t>((i * 2654435761u >> 8) % pl->n_vocab);
-    struct batch fill = {n, 1, 1, ids.data(), ends, &zero, blocks, 3, &last, slots, nullptr};
-    struct batch in = {2, 2, 2, ids.data(), rows, past, blocks, 3, picks, slots, nullptr};
+    struct batch fill = batch_of(n, 1, ids.data(), ends, &zero, blocks, &last, slots);
+    struct batch in = batch_of(2, 2, ids.data(), rows, past, blocks, picks, slots);
     double       worst = 0;
     by_walk(pl, &fill);
     mx::array theirs = by_walk(pl, &in), most = mx::max(mx::abs(theirs));
