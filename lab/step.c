@@ -2,7 +2,9 @@
  *
  *   build:  ./scripts/build && cc -O2 -D_GNU_SOURCE -Isrc lab/step.c -Lbuild/release -lengine -lmodel -lstore -lbackend
  *               -lprogram -lbase -lyyjson -lcrypto -lpthread -lm -o step
- *   run:    step MODEL.gguf [threads] [isa] [exact]
+ *   run:    step MODEL [threads] [isa] [exact]
+ *   what recurrences (scans, deltas, short convolutions run token by token) take of a step:
+ *           perf record -o step.perf step MODEL 1 && perf report -i step.perf --sort symbol | grep -E 'scan|delta|conv'
  *
  * Wall time, medians, and beside them the time that the process was given: on a busy machine compare only that.  The first
  * two runs of each kind are not counted (pages of states are first touched there).
@@ -42,7 +44,7 @@ struct bed {
     const struct backend_type *type;
     struct plan *plan;
     int32_t      token[ROWS];
-    uint32_t     start[SEQS + 1], past[SEQS], pick[ROWS], block[SEQS][CONTEXT / BLOCK];
+    uint32_t     start[SEQS + 1], past[SEQS], pick[ROWS], slot[SEQS], block[SEQS][CONTEXT / BLOCK];
 };
 
 /* n_seq sequences of n tokens each behind `past`; median of `times` runs, in seconds of wall and of processor. */
@@ -50,10 +52,11 @@ static void measure(struct bed *b, const char *what, uint32_t n_seq, uint32_t n,
 {
     double wall[64], busy[64];
     struct batch in = {.n_token = n_seq * n, .n_seq = n_seq, .n_pick = n_seq, .token = b->token, .start = b->start,
-                       .past = b->past, .block = b->block[0], .block_max = CONTEXT / BLOCK, .pick = b->pick};
+                       .past = b->past, .block = b->block[0], .block_max = CONTEXT / BLOCK, .pick = b->pick, .slot = b->slot};
     for (uint32_t s = 0; s < n_seq; s++) {
         b->start[s] = s * n;
         b->past[s] = past;
+        b->slot[s] = s;
         b->pick[s] = s * n + n - 1;
         for (uint32_t k = 0; k < CONTEXT / BLOCK; k++)
             b->block[s][k] = s * (CONTEXT / BLOCK) + k;

@@ -596,6 +596,17 @@ static uint64_t seed_of(uint64_t seed, uint32_t k)
     return k == 0 ? seed : hash64(word, sizeof word, 0);
 }
 
+/* Where messages begin and end, to be freed: at special tokens, which only the template writes. */
+static uint32_t *marks_of(const struct tokenizer *t, const struct ids *p, uint32_t *n)
+{
+    uint32_t *mark = mem_array(p->n, sizeof *mark);
+    *n = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        if (tokenizer_is_special(t, p->id[i]))
+            mark[(*n)++] = i;
+    return mark;
+}
+
 static bool submit_one(struct answer *a, struct choice *c, struct err *e)
 {
     const struct ids  *p = &a->q.prompt[c->prompt];
@@ -605,6 +616,8 @@ static bool submit_one(struct answer *a, struct choice *c, struct err *e)
     struct job j = {.token = p->id, .n_token = (uint32_t)p->n, .tokens_max = tokens_max(a, p->n), .stop = a->end_id,
                     .n_stop = (uint32_t)a->n_end_id, .draw = w->draw, .client = a->q.call->client.id, .salt = w->salt,
                     .deadline_ns = w->timeout_ns ? a->q.call->came_ns + w->timeout_ns : 0, .event = on_event, .ctx = c};
+    uint32_t *mark = marks_of(a->api->o.tokenizer, p, &j.n_mark);
+    j.mark = mark;
     j.draw.seed = seed_of(w->draw.seed, c->index % w->n);
     j.media = a->q.views.media;
     j.fresh = c->checks != NULL;
@@ -612,7 +625,9 @@ static bool submit_one(struct answer *a, struct choice *c, struct err *e)
         j.draw.n_logprob = 1;
     c->running = true;
     a->n_running++;
-    if (engine_submit(a->api->o.engine, &j, &c->job, e))
+    bool ok = engine_submit(a->api->o.engine, &j, &c->job, e);
+    free(mark);
+    if (ok)
         return true;
     c->running = false;
     a->n_running--;

@@ -16,6 +16,10 @@ static void put_cache(struct json_out *w, const struct engine_stats *s, const st
     json_put_int(w, "blocks_used", s->blocks_used);
     json_put_int(w, "blocks_cached", s->blocks_cached);
     json_put_int(w, "evicted_blocks", (int64_t)s->evicted_blocks);
+    json_put_int(w, "snapshots", s->snapshots);
+    json_put_int(w, "snapshots_cached", s->snapshots_cached);
+    json_put_int(w, "snapshots_found", (int64_t)s->snapshots_found);
+    json_put_int(w, "evicted_snapshots", (int64_t)s->evicted_snapshots);
     json_put_num(w, "hit_rate", rate(s->tokens_cached, (double)s->tokens_prompt));
     json_put_num(w, "memory_mb", (double)p->kv_bytes / 1e6);
     if (p->tower_bytes) {
@@ -37,6 +41,8 @@ static void put_memory(struct json_out *w, const struct engine_plan *p)
     json_open(w, "memory", '{');
     json_put_int(w, "weight_bytes", (int64_t)p->weight_bytes);
     json_put_int(w, "kv_bytes", (int64_t)p->kv_bytes);
+    json_put_int(w, "slot_bytes", (int64_t)p->slot_bytes);
+    json_put_int(w, "snapshot_bytes", (int64_t)p->snapshot_bytes);
     json_put_int(w, "scratch_bytes", (int64_t)p->scratch_bytes);
     json_put_int(w, "tower_bytes", (int64_t)p->tower_bytes);
     json_put_int(w, "features_bytes", (int64_t)p->gallery_bytes);

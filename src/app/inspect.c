@@ -104,6 +104,8 @@ static void print_json(const struct loaded *l, const struct engine_plan *p)
     json_put_int(w, "weight_bytes", (int64_t)p->weight_bytes);
     json_put_int(w, "kv_bytes", (int64_t)p->kv_bytes);
     json_put_int(w, "slot_bytes", (int64_t)p->slot_bytes);
+    json_put_int(w, "snapshot_bytes", (int64_t)p->snapshot_bytes);
+    json_put_int(w, "snapshots", p->n_snapshot);
     json_put_int(w, "scratch_bytes", (int64_t)p->scratch_bytes);
     json_put_int(w, "tower_bytes", (int64_t)p->tower_bytes);
     json_put_int(w, "features_bytes", (int64_t)p->gallery_bytes);

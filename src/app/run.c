@@ -166,6 +166,7 @@ bool command_run(const struct options *o, struct err *e)
         /* From here on Ctrl-C ends the answer, not the program. */
         pthread_sigmask(SIG_BLOCK, &interrupt, NULL);
         eo.seq_max = 1;
+        eo.no_cache = true;
         ok = load_engine(&l, o, &eo, &g, e) && engine_start(g, e) && answer_prompt(&l, g, o, &prompt, e);
     }
     engine_close(g);

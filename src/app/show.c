@@ -59,11 +59,14 @@ void show_plan(const struct engine_plan *p, const char *weights, struct buf *out
                p->block_tokens);
     if (p->slot_bytes)
         buf_printf(out, "  memories   %10s   of %" PRIu32 " sequences as a whole\n", show_bytes(p->slot_bytes, a), p->seq_max);
+    if (p->n_snapshot)
+        buf_printf(out, "  snapshots  %10s   %" PRIu32 " such memories, for prompts that begin alike\n",
+                   show_bytes(p->snapshot_bytes, a), p->n_snapshot);
     buf_printf(out, "  scratch    %10s   steps of up to %" PRIu32 " rows\n", show_bytes(p->scratch_bytes, a), p->token_max);
     if (p->tower_bytes) {
         buf_printf(out, "  tower      %10s   pictures of up to %" PRIu32 " patches\n", show_bytes(p->tower_bytes, a), p->patches_max);
         buf_printf(out, "  features   %10s   of pictures that were looked at\n", show_bytes(p->gallery_bytes, a));
     }
     buf_printf(out, "  together   %10s   %" PRIu32 " answers at once, %" PRIu32 " tokens each at most\n",
-               show_bytes(p->weight_bytes + p->kv_bytes + p->slot_bytes + p->scratch_bytes + p->tower_bytes + p->gallery_bytes, a), p->seq_max, p->context_max);
+               show_bytes(p->weight_bytes + p->kv_bytes + p->slot_bytes + p->snapshot_bytes + p->scratch_bytes + p->tower_bytes + p->gallery_bytes, a), p->seq_max, p->context_max);
 }

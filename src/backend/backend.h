@@ -64,7 +64,7 @@ struct batch {
     const uint32_t *block;          /* [n_seq][block_max] numbers of the blocks that hold the sequence's states, in order */
     uint32_t        block_max;
     const uint32_t *pick;           /* [n_pick] rows that want logits, rising */
-    const uint32_t *slot;           /* [n_seq] below seq_max, all different: where what the sequence remembers as a whole
+    const uint32_t *slot;           /* [n_seq] below seq_max + slot_extra, all different: where what the sequence remembers as a whole
                                        (STATE_SEQUENCE) lies.  At past 0 it begins anew, whatever lies there; otherwise past
                                        is exactly what the slot's sequence had.  NULL: the program has no such state */
     const uint32_t *reach;          /* [n_seq] the length for which the sequence's states are made, where rotary positions
@@ -124,6 +124,7 @@ struct drawn {
 
 struct plan_opts {
     uint32_t token_max, seq_max, pick_max;      /* the largest run; sizes everything a step needs, once */
+    uint32_t slot_extra;                        /* slots beyond seq_max, for copies of others */
     uint32_t block_tokens;                      /* tokens in a block of state */
     uint32_t context_max;                       /* tokens in the longest sequence */
     bool     keep_all;                          /* share no storage, so that tap() sees every value */
@@ -132,7 +133,7 @@ struct plan_opts {
 /* Bytes beside the weights, before anything is allocated: the printed memory plan comes from here. */
 struct cost {
     uint64_t block_bytes;           /* of one block, all layers together */
-    uint64_t slot_bytes;            /* of what one sequence remembers as a whole; there are seq_max of them */
+    uint64_t slot_bytes;            /* of what one sequence remembers as a whole; there are seq_max + slot_extra of them */
     uint64_t scratch_bytes;
 };
 
@@ -166,12 +167,15 @@ struct backend_type {
      * best; may borrow the mapped file until close.  Shapes were checked against the bundle by the caller. */
     bool (*adopt)(struct backend *b, const struct bundle *m, wt w, const struct tensor part[], size_t n, struct err *e);
 
-    /* Memory for n blocks of state, and for o->seq_max slots.  Once, before the first compile. */
+    /* Memory for n blocks of state, and for slots.  Once, before the first compile. */
     bool (*reserve)(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e);
 
     /* Copies all that block `from` holds into block `to`, in the order of the runs; slots are none of it.  NULL: it
      * cannot. */
     void (*copy)(struct backend *b, uint32_t from, uint32_t to);
+
+    /* The same for slots, blocks being none of it.  What fails here is told by the next run.  NULL: it cannot. */
+    void (*slot_copy)(struct backend *b, uint32_t from, uint32_t to);
 
     /* Names the first instruction it has no kernel for, or returns a plan.  Every weight was adopted before. */
     bool (*compile)(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out, struct err *e);

@@ -11,7 +11,7 @@ static void slots_check(const struct batch *in, const struct plan_opts *o)
 {
     CHECK(in->slot || in->n_seq == 0);
     for (uint32_t s = 0; s < in->n_seq; s++) {
-        CHECK(in->slot[s] < o->seq_max);
+        CHECK(in->slot[s] < o->seq_max + o->slot_extra);
         for (uint32_t k = 0; k < s; k++)
             CHECK(in->slot[k] != in->slot[s]);
     }

@@ -27,7 +27,7 @@ void aside_close(struct engine *g)
 void aside_begin(struct engine *g, struct seq *s, uint32_t n)
 {
     CHECK(!g->aside_seq && s->n_run + n < s->n_token);
-    g->aside.row[0] = (struct step_row){.seq = s, .past = s->n_run, .n = n};
+    g->aside.row[0] = (struct step_row){.seq = s, .past = s->n_run, .n = n, .snapshot = KV_NONE};
     g->aside.n_row = 1;
     g->aside_batch = step_build(g, &g->aside);
     g->aside_seq = s;

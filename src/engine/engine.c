@@ -34,6 +34,8 @@ static void make_rooms(struct engine *g)
     g->table = mem_array(n_slot, sizeof(struct seq *));
     g->table_mask = n_slot - 1;
     kv_init(&g->kv, g->plan.n_block, g->plan.block_tokens);
+    if (g->plan.n_snapshot)
+        kv_init(&g->snapshots, g->plan.n_snapshot, 1);
     turns_init(&g->turns, g->jobs_max);
     step_init(&g->step[0], &g->plan);
     step_init(&g->step[1], &g->plan);
@@ -111,6 +113,7 @@ void engine_close(struct engine *g)
     step_drop(&g->step[1]);
     turns_drop(&g->turns);
     kv_drop(&g->kv);
+    kv_drop(&g->snapshots);
     free(g->run);
     free(g->slot_taken);
     free(g->order);
@@ -172,6 +175,9 @@ bool engine_step(struct engine *g)
         if (!g->ahead || step->failed)
             step_land(g);
     }
+    /* Its tokens are not to wait for a slice, nor its time to be taken for longer than it was. */
+    if (g->flight && (g->aside_seq || look_busy(g)))
+        step_land(g);
     uint64_t left = left_ns(g, clock_ns(g->opts.clock) - from);
     if (g->aside_seq && look_busy(g))
         left /= 2;

@@ -30,6 +30,8 @@ struct engine_opts {
     uint32_t token_max;             /* rows in a step; 0: 512 */
     uint32_t block_tokens;          /* 0: 64 */
     uint64_t memory_bytes;          /* for everything; 0: a share of what is free that leaves the machine usable */
+    uint64_t snapshot_bytes;        /* for copies of what sequences remember as a whole, which prompts can begin from; fewer than
+                                       one takes: none; 0: four a sequence, or what a quarter of the free memory holds */
     uint64_t step_ns;               /* time a step may take; 0: 100 ms */
     bool     no_cache;              /* finished sequences leave nothing behind */
     bool     no_draft;              /* never guess tokens ahead; changes how fast answers come, not what is in them */
@@ -46,6 +48,8 @@ struct engine_opts {
 struct engine_plan {
     uint64_t weight_bytes, kv_bytes, scratch_bytes, memory_bytes;
     uint64_t slot_bytes;            /* of what seq_max sequences remember as a whole; 0 for most models */
+    uint64_t snapshot_bytes;        /* of n_snapshot copies of such memories */
+    uint32_t n_snapshot;
     uint32_t n_block, block_tokens, context_max, seq_max, token_max;
     uint32_t pick_max;              /* rows of a step that may draw; over seq_max: those of guessed tokens */
     uint64_t tower_bytes;           /* what looking at one picture takes; 0: the model sees nothing */
@@ -133,6 +137,9 @@ struct job {
     const int32_t *stop;            /* ids that end the answer */
     uint32_t       n_stop;
     struct draw    draw;            /* counter and seen are the engine's */
+    /* Places at which other prompts may go on otherwise: where messages begin.  Tokens before them, rising; hints alone. */
+    const uint32_t *mark;
+    uint32_t        n_mark;
     uint64_t       client;          /* whose turn it takes */
     struct str     salt;            /* only jobs of equal salt share cached blocks */
     struct media   media;           /* n_item 0: text alone */
@@ -149,6 +156,7 @@ struct engine_stats {
     uint64_t tokens_prompt, tokens_cached, tokens_computed, tokens_drawn;   /* totals */
     uint64_t tokens_drafted, tokens_accepted;   /* guessed and computed with; guessed right */
     uint64_t evicted_blocks;
+    uint64_t snapshots_made, snapshots_found, evicted_snapshots;
     uint64_t pictures, picture_hits, encodings, encodings_failed, encodings_dropped;    /* asked for; found, or on their way; done,
                                                                                             failed, wanted by nobody any more */
     uint64_t patches_encoded, tower_ns, tower_slices, evicted_pictures;
@@ -157,6 +165,7 @@ struct engine_stats {
     uint64_t tower_slice_ns_max;                    /* the longest piece of looking between two steps */
     uint32_t running, waiting;                                              /* jobs now */
     uint32_t blocks, blocks_used, blocks_cached;    /* all; held by running jobs; idle but findable */
+    uint32_t snapshots, snapshots_cached;           /* room for; findable */
     uint32_t step_rows, step_seqs, step_rows_max;   /* of the last step; the largest so far */
     uint64_t step_ns, busy_ns;                      /* of the last step; total */
 };

@@ -81,10 +81,9 @@ bool engine_submit(struct engine *g, const struct job *j, uint64_t *id, struct e
     }
     if (!reserve(g, e))
         return false;
-    /* What a sequence remembers as a whole is only known behind its last token, not at the edges of blocks: nothing is reused
-     * until the backend can keep copies of it at such places (snapshots).  seq_match() would then take the last of these that
-     * lies within the blocks it finds, and step_launch() would say behind which rows to make one. */
-    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, g->long_from, .cached = !g->opts.no_cache && !g->has_slots && !j->fresh, .vision = &g->model->vision,
+    /* Without room for snapshots, nothing can go on behind the blocks of a model that remembers sequences as a whole. */
+    struct seq_room room = {g->plan.context_max, g->plan.block_tokens, g->long_from,
+                            .cached = !g->opts.no_cache && (!g->has_slots || g->plan.n_snapshot) && !j->fresh, .vision = &g->model->vision, .whole = g->has_slots,
                             .drafts = g->plan.pick_max > g->plan.seq_max};
     struct seq     *s = seq_new(j, &room);
     s->queued_at = clock_ns(g->opts.clock);
@@ -149,6 +148,9 @@ void jobs_publish(struct engine *g)
     c->blocks_cached = g->kv.idle.n;
     c->blocks_used = g->kv.n_block - kv_available(&g->kv);
     c->evicted_blocks = g->kv.n_evicted;
+    c->snapshots = g->snapshots.n_block;
+    c->snapshots_cached = g->snapshots.idle.n;
+    c->evicted_snapshots = g->snapshots.n_evicted;
     c->evicted_pictures = g->look.gallery.n_evicted;
     c->gallery_bytes = gallery_bytes_used(&g->look.gallery);
     c->gallery_bytes_max = g->plan.gallery_bytes;

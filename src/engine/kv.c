@@ -148,6 +148,14 @@ void kv_unref(struct kv *kv, uint32_t b)
         list_add(kv, findable(x) ? &kv->idle : &kv->spare, b);
 }
 
+void kv_forget(struct kv *kv, uint32_t b)
+{
+    CHECK(kv->block[b].ref == 0 && findable(&kv->block[b]));
+    list_remove(kv, &kv->idle, b);
+    forget(kv, b);
+    list_add(kv, &kv->spare, b);
+}
+
 void kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key)
 {
     struct kv_block *x = &kv->block[b];

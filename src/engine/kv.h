@@ -9,6 +9,8 @@
  * its parent's key, for the last, partly filled block of a sequence too: whoever comes by there later copies the block
  * that begins like its own.
  *
+ * Snapshots (sched.c) are kept in a pool of the same kind, in which a block is one of them and a token is nothing.
+ *
  * Nothing is allocated after kv_init().  Engine thread only, but for kv_root() and kv_key(). */
 #ifndef ENGINE_KV_H
 #define ENGINE_KV_H
@@ -66,6 +68,9 @@ uint32_t kv_take(struct kv *kv, uint32_t after);
 
 void kv_ref(struct kv *kv, uint32_t b);
 void kv_unref(struct kv *kv, uint32_t b);
+
+/* Block b, which is idle, is spare from now on. */
+void kv_forget(struct kv *kv, uint32_t b);
 
 /* Makes full block b findable.  When another block has the key already, that one stays and b remains private. */
 void     kv_publish(struct kv *kv, uint32_t b, const struct sha256 *key);

@@ -17,6 +17,7 @@ enum {
     CONTEXT_MIN = 1024, ROWS_MIN = 64,              /* what shrinking stops at */
     PATCHES = 8192,                                 /* 1920 x 1080 in patches of 16 x 16, and a little more */
     SEQ_LIMIT = 4096, ROWS_LIMIT = 65536, QUEUE_LIMIT = 1 << 20, BLOCK_LIMIT = 1024,
+    SNAPSHOTS = 4, SNAPSHOT_LIMIT = 1 << 20,        /* that are of use to a sequence; at all */
 };
 
 static bool within(uint32_t x, uint32_t most, const char *what, struct err *e)
@@ -83,7 +84,7 @@ static uint32_t picks(const struct model *m, const struct engine_opts *o, const 
 struct plan_opts memory_plan_opts(const struct engine_plan *p)
 {
     return (struct plan_opts){.token_max = p->token_max, .seq_max = p->seq_max, .pick_max = p->pick_max,
-                              .block_tokens = p->block_tokens, .context_max = p->context_max};
+                              .slot_extra = p->n_snapshot, .block_tokens = p->block_tokens, .context_max = p->context_max};
 }
 
 struct plan_opts memory_tower_opts(const struct model *m, const struct engine_plan *p)
@@ -97,6 +98,7 @@ struct plan_opts memory_aside_opts(const struct model *m, const struct engine_pl
     struct plan_opts o = memory_plan_opts(p);
     o.token_max = rows_together(&m->vision);
     o.seq_max = o.pick_max = 1;
+    o.slot_extra = 0;
     return o;
 }
 
@@ -112,7 +114,7 @@ static uint64_t usable(void)
 
 /* One sizing: what `p` would take. */
 struct bill {
-    uint64_t fixed, block;          /* bytes in any case; of a block */
+    uint64_t fixed, block, snapshot;        /* bytes in any case; of a block, of a snapshot; snapshot 0: there are none */
     uint32_t least;                 /* blocks of one sequence at full length */
 };
 
@@ -129,6 +131,12 @@ static bool weigh(const struct model *m, const struct backend_type *t, const str
         *out += t->weight_bytes(b, bundle_weight_at(m->bundle, w), part, n);
     }
     return true;
+}
+
+static void set_snapshots(struct engine_plan *p, const struct bill *bill, uint64_t n)
+{
+    p->n_snapshot = n < SNAPSHOT_LIMIT ? (uint32_t)n : SNAPSHOT_LIMIT;
+    p->snapshot_bytes = p->n_snapshot * bill->snapshot;
 }
 
 /* The tower with one picture, and the features of many: two of the largest and the model's own row at least. */
@@ -172,7 +180,10 @@ static bool add_up(const struct model *m, const struct engine_opts *o, struct ba
         return false;
     p->scratch_bytes = c.scratch_bytes + more.scratch_bytes + 2 * step_bytes(p) + (o->type->draw ? 0 : sample_bytes(m->info.n_vocab));
     p->slot_bytes = c.slot_bytes * p->seq_max;
-    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes + p->tower_bytes + p->gallery_bytes + gallery_host_bytes(p->n_page);
+    out->snapshot = c.slot_bytes && o->type->slot_copy && !o->no_cache ? c.slot_bytes + kv_bytes(1024, 1) / 1024 : 0;
+    set_snapshots(p, out, out->snapshot ? o->snapshot_bytes / out->snapshot : 0);
+    out->fixed = p->weight_bytes + p->scratch_bytes + p->slot_bytes + p->snapshot_bytes + p->tower_bytes + p->gallery_bytes
+                 + gallery_host_bytes(p->n_page);
     out->block = c.block_bytes + kv_bytes(1024, p->block_tokens) / 1024;
     out->least = blocks_for(p->context_max, p->block_tokens);
     return true;
@@ -200,7 +211,11 @@ static bool shrink(const struct model *m, const struct engine_opts *asked, struc
 static bool too_little(const struct engine_plan *p, const struct bill *bill, uint64_t room, bool given, struct err *e)
 {
     const double MiB = 1 << 20;
-    uint64_t     kv = bill->block * bill->least, all = bill->fixed + kv;
+    uint64_t     kv = bill->block * bill->least, all = bill->fixed + kv, slots = p->slot_bytes + p->snapshot_bytes;
+    char         more[96] = "";
+    if (slots)
+        snprintf(more, sizeof more, "  memories %10.1f MiB  (%" PRIu32 " sequences, %" PRIu32 " snapshots)\n", (double)slots / MiB,
+                 p->seq_max, p->n_snapshot);
     char         eyes[64] = "";
     if (p->tower_bytes)
         snprintf(eyes, sizeof eyes, "  pictures %10.1f MiB\n", (double)(p->tower_bytes + p->gallery_bytes) / MiB);
@@ -208,12 +223,12 @@ static bool too_little(const struct engine_plan *p, const struct bill *bill, uin
                    "too little memory for this model\n"
                    "  weights  %10.1f MiB\n"
                    "  scratch  %10.1f MiB  (%" PRIu32 " rows in a step, %" PRIu32 " sequences)\n"
-                   "%s"
+                   "%s%s"
                    "  cache    %10.1f MiB  (one sequence of %" PRIu32 " tokens)\n"
                    "  needed   %10.1f MiB\n"
                    "  %s  %10.1f MiB\n"
                    "%s",
-                   (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max,
+                   (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max, more,
                    eyes, (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
                    (double)room / MiB,
                    bill->fixed >= room ? "allow more memory, or take a smaller model"
@@ -239,6 +254,11 @@ bool memory_plan(const struct model *m, const struct engine_opts *o, struct back
             break;
         if (!shrink(m, o, &p))
             return too_little(&p, &bill, room, o->memory_bytes != 0, e);
+    }
+    if (!o->snapshot_bytes && bill.snapshot) {
+        uint64_t most = (room - bill.fixed - bill.block * bill.least) / 4 / bill.snapshot, wish = (uint64_t)SNAPSHOTS * p.seq_max;
+        set_snapshots(&p, &bill, wish < most ? wish : most);
+        bill.fixed += p.snapshot_bytes;
     }
     uint64_t want = (uint64_t)bill.least * p.seq_max, fit = (room - bill.fixed) / bill.block;
     if (!o->memory_bytes)

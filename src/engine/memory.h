@@ -9,7 +9,8 @@ MUST_USE bool memory_opts(const struct model *m, const struct engine_opts *o, st
 
 /* Sizes an engine on backend b.  What does not fit shrinks in this order, and what was asked for by number never
  * does:
- *   1. the pool of blocks, from every sequence at full length down to one sequence at full length;
+ *   1. the pool of blocks, from every sequence at full length down to one sequence at full length; before it the snapshots,
+ *      from four a sequence down to what a quarter of the memory that the rest leaves holds;
  *   2. the context, by halves, down to 1024 tokens;
  *   3. the rows of a step, by halves, down to 64, or to the number of sequences;
  *   4. the sequences, by halves, down to one.

@@ -11,6 +11,9 @@
  * SHARED PROMPTS.  When several read the same text, one of them reads it and the others wait at the block they are at
  * until it can be found.  Who waits lends its place in the order to the one it waits for.
  *
+ * SNAPSHOTS.  What a model remembers of a sequence as a whole is only known behind the last row of a run.  So runs end
+ * where it is to be copied (seq_save_after), and who waits for another's reading waits for such a copy.
+ *
  * GUESSES.  A sequence that draws may take along tokens that it will likely draw next (draft.h).  Each such row makes
  * the step longer for everybody, so it must multiply its own sequence's speed by more than it divides those of all
  * together.  Alone, that is what gives most tokens a second; in a full batch only what is nearly certain passes.  No
@@ -73,11 +76,23 @@ static void note_parting(struct seq *s, const struct kv_near *near)
     s->reuse.parted = !s->cached ? PARTED_OFF : at + 1 >= s->n_token ? PARTED_NOT : how[near->parting];
 }
 
-/* Takes the full blocks that the cache has of its next tokens. */
+/* Takes the full blocks that the cache has of its next tokens, and what was remembered behind them. */
+static void match_full(struct engine *g, struct seq *s)
+{
+    uint32_t snapshot;
+    seq_match(s, &g->kv, &g->snapshots, &snapshot);
+    if (snapshot == KV_NONE)
+        return;
+    g->opts.type->slot_copy(g->backend, g->plan.seq_max + snapshot, s->slot);
+    kv_ref(&g->snapshots, snapshot);
+    kv_unref(&g->snapshots, snapshot);          /* the youngest of all now */
+    g->count.snapshots_found++;
+}
+
 static void match(struct engine *g, struct seq *s)
 {
     uint32_t from = s->n_run;
-    seq_match(s, &g->kv);
+    match_full(g, s);
     seq_back_off(s, &g->kv, from);
     if (s->n_run == from)
         return;
@@ -108,7 +123,7 @@ static bool awaited(const struct engine *g, const struct seq *s)
 static bool copy_part(struct engine *g, struct seq *s, const struct kv_near *near)
 {
     uint32_t from = near->block, end = shown_whole(s->shown, s->n_run + near->same);
-    if (from == KV_NONE || end <= s->n_run || !g->opts.type->copy || awaited(g, s))
+    if (s->whole || from == KV_NONE || end <= s->n_run || !g->opts.type->copy || awaited(g, s))
         return false;
     kv_ref(&g->kv, from);
     bool ok = kv_available(&g->kv) > 0;
@@ -124,7 +139,7 @@ static bool copy_part(struct engine *g, struct seq *s, const struct kv_near *nea
 /* The same for one that has nothing yet: full blocks, and what it can of the one behind them. */
 static void match_all(struct engine *g, struct seq *s)
 {
-    seq_match(s, &g->kv);
+    match_full(g, s);
     struct kv_near near = seq_near(s, &g->kv);
     note_parting(s, &near);
     if (!copy_part(g, s, &near) && shown_whole(s->shown, s->n_run) < s->n_run) {
@@ -140,7 +155,7 @@ static void match_all(struct engine *g, struct seq *s)
 static bool fits(const struct engine *g, const struct seq *s)
 {
     uint32_t bt = g->plan.block_tokens;
-    uint64_t need = seq_blocks(s, bt) - seq_shared(s, &g->kv) + g->n_run;
+    uint64_t need = seq_blocks(s, bt) - seq_shared(s, &g->kv, &g->snapshots) + g->n_run;
     if (g->n_run == 0)
         return true;
     for (uint32_t i = 0; i < g->n_run; i++) {
@@ -223,7 +238,7 @@ static void extend(const struct engine *g, struct budget *b, struct step_row *r,
     r->n += n;
 }
 
-/* How many more tokens row r could have if time were no matter. */
+/* How many more tokens row r could have if time were no matter.  A run ends where a snapshot is to be made. */
 static uint32_t room_for(const struct engine *g, const struct budget *b, const struct step_row *r)
 {
     uint32_t has = blocks_for(r->past + r->n, g->plan.block_tokens);
@@ -232,6 +247,8 @@ static uint32_t room_for(const struct engine *g, const struct budget *b, const s
     uint32_t n = seq_need(r->seq) - r->n, rows = g->plan.token_max - b->n_token;
     n = n < rows ? n : rows;
     n = n < held ? n : (uint32_t)held;
+    rows = seq_save_after(r->seq, r->past, g->plan.block_tokens) - r->past - r->n;
+    n = n < rows ? n : rows;
     return r->seq->shown ? shown_readable(r->seq->shown, r->past + r->n, n) : n;
 }
 
@@ -338,6 +355,16 @@ static uint32_t readers(const struct engine *g)
     return n;
 }
 
+/* Whether o reads what s, which is at the edge of block k, can go on behind. */
+static bool reads_for(const struct engine *g, const struct seq *o, const struct seq *s, uint32_t k)
+{
+    uint32_t bt = g->plan.block_tokens;
+    if (!s->whole)
+        return o->n_public <= k && same_block(o, s, k);
+    uint32_t at = seq_save_after(o, o->n_done > s->n_run ? o->n_done : s->n_run, bt);
+    return s->there >= o->n_public && at / bt <= seq_matchable(s, bt) && same_block(o, s, at / bt - 1);
+}
+
 /* The one that reads what order[i] has next: itself, or whoever is furthest of those that share that block.  Only at
  * the edge of a block; who has begun one goes on with it. */
 static struct seq *leader(const struct engine *g, uint32_t i)
@@ -348,12 +375,12 @@ static struct seq *leader(const struct engine *g, uint32_t i)
         return s;
     for (uint32_t j = 0; j < g->n_run; j++) {
         struct seq *o = g->run[j];
-        if (o != s && o->n_run > lead->n_run && o->n_public <= k && same_block(o, s, k))
+        if (o != s && o->n_run > lead->n_run && reads_for(g, o, s, k))
             lead = o;
     }
     for (uint32_t j = 0; lead == s && j < i; j++) {
         struct seq *o = g->order[j];
-        if (o->n_run == s->n_run && same_block(o, s, k))
+        if (o->n_run == s->n_run && reads_for(g, o, s, k))
             return o;
     }
     return lead;

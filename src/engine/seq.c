@@ -62,6 +62,21 @@ static void make_long(struct seq *s, struct sha256_run *h)
     s->n_key = 0;
 }
 
+/* The places of the prompt, known from the start. */
+static void plan_saves(struct seq *s, const struct job *j, uint32_t block_tokens)
+{
+    uint32_t next = (j->n_token - 1) / block_tokens * block_tokens, at = SEQ_SAVES;
+    for (uint32_t i = j->n_mark; next > 0 && at > 0;) {
+        if (at == SEQ_SAVES || next < s->save[at])
+            s->save[--at] = next;
+        if (i-- == 0)
+            break;
+        next = (j->mark[i] < j->n_token ? j->mark[i] : j->n_token - 1) / block_tokens * block_tokens;
+    }
+    s->n_save = SEQ_SAVES - at;
+    memmove(s->save, s->save + at, s->n_save * sizeof *s->save);
+}
+
 struct seq *seq_new(const struct job *j, const struct seq_room *room)
 {
     CHECK(j->n_token > 0 && j->n_token <= room->context_max);
@@ -89,8 +104,9 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
         .token = (void *)(p + token), .n_token = j->n_token, .n_prompt = j->n_token, .limit = limit,
         .stop = (void *)(p + stop), .n_stop = j->n_stop, .draws = j->tokens_max > 0, .draw = j->draw,
         .seen = (void *)(p + seen), .seen_at = (void *)(p + seen_at), .seen_mask = counts ? n_slot - 1 : 0,
-        .block = (void *)(p + block), .key = (void *)(p + key), .cached = room->cached, .long_from = room->long_from,
-        .is_long = room->long_from && j->n_token > room->long_from, .fresh = j->fresh,
+        .block = (void *)(p + block), .key = (void *)(p + key), .cached = room->cached, .whole = room->whole,
+        .long_from = room->long_from, .is_long = room->long_from && j->n_token > room->long_from,
+        .fresh = j->fresh,
     };
     memcpy(s->token, j->token, j->n_token * sizeof *j->token);
     if (j->n_stop)
@@ -114,6 +130,7 @@ struct seq *seq_new(const struct job *j, const struct seq_room *room)
         if (s->is_long)
             make_long(s, h);
         compute_keys(s, h, room->block_tokens);
+        plan_saves(s, j, room->block_tokens);
     }
     sha256_free(h);
     return s;
@@ -165,8 +182,7 @@ void seq_trim(struct seq *s, struct kv *kv, uint32_t n)
         kv_unref(kv, s->block[--s->n_block]);
 }
 
-/* Full blocks that may come from the cache: those that end before the last known token. */
-static uint32_t matchable(const struct seq *s, uint32_t block_tokens)
+uint32_t seq_matchable(const struct seq *s, uint32_t block_tokens)
 {
     uint32_t n = (s->n_token - 1) / block_tokens;
     return n < s->n_key ? n : s->n_key;
@@ -181,7 +197,7 @@ static bool at_edge(const struct seq *s, const struct kv *kv)
 void seq_back_off(struct seq *s, struct kv *kv, uint32_t from)
 {
     uint32_t whole = shown_whole(s->shown, s->n_run) / kv->block_tokens * kv->block_tokens;
-    if (whole >= s->n_run || s->n_run == from)
+    if (whole >= s->n_run || s->n_run == from || s->whole)
         return;
     while (s->n_block * kv->block_tokens > whole && s->n_block * kv->block_tokens > from)
         kv_unref(kv, s->block[--s->n_block]);
@@ -190,18 +206,69 @@ void seq_back_off(struct seq *s, struct kv *kv, uint32_t from)
     seq_back_off(s, kv, from);
 }
 
-uint32_t seq_match(struct seq *s, struct kv *kv)
+/* How many of its leading blocks may come from the cache, those it holds included, and how many lie there. */
+static uint32_t known(const struct seq *s, const struct kv *kv, const struct kv *snapshots, uint32_t *snapshot, uint32_t *there)
 {
-    uint32_t from = s->n_run, n = matchable(s, kv->block_tokens);
-    if (!at_edge(s, kv))
+    uint32_t n = seq_matchable(s, kv->block_tokens), k = s->n_block, best = k;
+    *snapshot = KV_NONE;
+    for (; k < n && kv_find(kv, &s->key[k]) != KV_NONE; k++) {
+        uint32_t at = s->whole ? kv_find(snapshots, &s->key[k]) : KV_NONE;
+        if (s->whole && at == KV_NONE)
+            continue;
+        *snapshot = at;
+        best = k + 1;
+    }
+    *there = k;
+    return best;
+}
+
+uint32_t seq_match(struct seq *s, struct kv *kv, const struct kv *snapshots, uint32_t *snapshot)
+{
+    uint32_t from = s->n_run;
+    *snapshot = KV_NONE;
+    if (!s->cached || !at_edge(s, kv))
         return 0;
-    for (uint32_t b; s->n_block < n && (b = kv_find(kv, &s->key[s->n_block])) != KV_NONE;) {
+    uint32_t n = known(s, kv, snapshots, snapshot, &s->there);
+    while (s->n_block < n) {
+        uint32_t b = kv_find(kv, &s->key[s->n_block]);
         kv_ref(kv, b);
         s->block[s->n_block++] = b;
         s->n_run = s->n_done = s->n_block * kv->block_tokens;
         s->n_public = s->n_block;
     }
     return s->n_run - from;
+}
+
+uint32_t seq_save_after(const struct seq *s, uint32_t n, uint32_t block_tokens)
+{
+    uint32_t best = UINT32_MAX;
+    if (!s->whole || !s->cached)
+        return best;
+    for (uint32_t i = s->n_save; i-- > 0 && s->save[i] > n;)
+        best = s->save[i];
+    if (s->there * block_tokens > n && s->there * block_tokens < best)
+        best = s->there * block_tokens;
+    uint32_t next = n / block_tokens + 1, last = s->n_token / block_tokens;
+    next = (next > last ? next : last) * block_tokens;
+    return s->draws && next >= s->n_prompt && next < best ? next : best;
+}
+
+void seq_keep(struct seq *s, struct kv *snapshots, uint32_t snapshot, uint32_t block_tokens)
+{
+    uint32_t               k = s->n_done / block_tokens - 1;
+    const struct kv_block *x = &snapshots->block[snapshot], *old = &snapshots->block[s->kept];
+    CHECK(s->n_done % block_tokens == 0 && k < s->n_key);
+    kv_publish(snapshots, snapshot, &s->key[k]);
+    bool is_new = x->published;
+    kv_unref(snapshots, snapshot);
+    if (s->n_done <= s->n_prompt || !is_new)
+        return;
+    /* Who goes on behind this answer does so at its end: the one before is of no more use. */
+    if (s->kept_at && old->ref == 0 && old->published
+        && memcmp(&old->key, &s->key[s->kept_at / block_tokens - 1], sizeof old->key) == 0)
+        kv_forget(snapshots, s->kept);
+    s->kept = snapshot;
+    s->kept_at = s->n_done;
 }
 
 struct kv_near seq_near(const struct seq *s, const struct kv *kv)
@@ -219,11 +286,11 @@ void seq_adopt(struct seq *s, uint32_t b, uint32_t n)
     s->n_run = s->n_done = s->n_done + n;
 }
 
-uint32_t seq_shared(const struct seq *s, const struct kv *kv)
+uint32_t seq_shared(const struct seq *s, const struct kv *kv, const struct kv *snapshots)
 {
-    uint32_t n = matchable(s, kv->block_tokens), held = 0;
-    for (uint32_t i = 0, b; i < n && (b = kv_find(kv, &s->key[i])) != KV_NONE; i++)
-        held += kv->block[b].ref > 0;
+    uint32_t snapshot, there, n = known(s, kv, snapshots, &snapshot, &there), held = 0;
+    for (uint32_t i = 0; i < n; i++)
+        held += kv->block[kv_find(kv, &s->key[i])].ref > 0;
     return held;
 }
 
@@ -246,7 +313,7 @@ void seq_release(struct seq *s, struct kv *kv)
 {
     uint32_t full = s->n_done / kv->block_tokens, n = s->n_done % kv->block_tokens;
     struct kv_text t = text_of(s, full, n, kv->block_tokens);
-    if (s->cached && n > 0 && full <= s->n_key)
+    if (s->cached && !s->whole && n > 0 && full <= s->n_key)
         kv_note(kv, s->block[full], key_before(s, full), &t);
     while (s->n_block)
         kv_unref(kv, s->block[--s->n_block]);

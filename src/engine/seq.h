@@ -23,6 +23,8 @@
 
 struct turn;
 
+enum { SEQ_SAVES = 6 };             /* places of a prompt that get snapshots: its last ones, which are where prompts part */
+
 struct seq {
     uint64_t id, client, deadline_ns;
     void   (*event)(void *ctx, const struct event *ev);
@@ -51,6 +53,11 @@ struct seq {
     struct shown *shown;            /* pictures in its prompt; NULL: none */
     bool          fresh;            /* it uses nothing that others computed */
     struct reuse  reuse;
+    /* Of a sequence whose states cannot go back: where to make snapshots, in tokens, always at the edge of a block. */
+    bool      whole;
+    uint32_t  save[SEQ_SAVES], n_save;      /* rising: the prompt's */
+    uint32_t  there;                /* leading blocks that could be found when it looked last, snapshot or not */
+    uint32_t  kept, kept_at;        /* the last of its answer and where it stands; kept_at 0: none */
 
     uint32_t  long_from;            /* beyond so many tokens all of it is computed otherwise (OP_rope: from); 0: never */
     bool      is_long;              /* it is that long, and so are its states */
@@ -66,7 +73,7 @@ struct seq {
 
 struct seq_room {
     uint32_t context_max, block_tokens, long_from;
-    bool     cached, drafts;
+    bool     cached, whole, drafts;
     const struct vision *vision;
 };
 
@@ -111,8 +118,21 @@ static inline uint32_t seq_blocks(const struct seq *s, uint32_t block_tokens)
 void seq_grow(struct seq *s, struct kv *kv, uint32_t n);
 
 /* Takes blocks from the cache while the next tokens' states lie there.  The last known token is always computed again:
- * without it there is nothing to draw from.  Returns the tokens found. */
-uint32_t seq_match(struct seq *s, struct kv *kv);
+ * without it there is nothing to draw from.  Returns the tokens found.
+ *
+ * A `whole` sequence takes them as far as there is a snapshot at their end, *snapshot, which must be put into its slot;
+ * KV_NONE: nothing was found, or the sequence is another one. */
+uint32_t seq_match(struct seq *s, struct kv *kv, const struct kv *snapshots, uint32_t *snapshot);
+
+/* The next place behind n tokens where a snapshot is wanted: behind the last full block of the prompt, of the answer as far
+ * as it is known, of what lies before each of the last few marks, of what others left.  UINT32_MAX: none. */
+uint32_t seq_save_after(const struct seq *s, uint32_t n, uint32_t block_tokens);
+
+/* Full blocks that may come from the cache: those that end before the last known token. */
+uint32_t seq_matchable(const struct seq *s, uint32_t block_tokens);
+
+/* Makes the snapshot behind its n_done tokens findable. */
+void seq_keep(struct seq *s, struct kv *snapshots, uint32_t snapshot, uint32_t block_tokens);
 
 /* Pictures whose tokens see each other come whole: where what was found behind `from` tokens ends within one, its blocks are
  * given back from that picture's first on. */
@@ -126,7 +146,7 @@ struct kv_near seq_near(const struct seq *s, const struct kv *kv);
 void seq_adopt(struct seq *s, uint32_t b, uint32_t n);
 
 /* Blocks it would take from the cache that somebody holds, so that they cost nothing. */
-uint32_t seq_shared(const struct seq *s, const struct kv *kv);
+uint32_t seq_shared(const struct seq *s, const struct kv *kv, const struct kv *snapshots);
 
 /* Gives back the blocks behind those that n tokens take. */
 void seq_trim(struct seq *s, struct kv *kv, uint32_t n);

@@ -20,6 +20,7 @@
 struct step_row {
     struct seq *seq;                /* NULL: it ended while the step was under way; what it draws is dropped */
     uint32_t    past, n, n_draft;
+    uint32_t    snapshot;           /* made behind its last row, not yet findable; or KV_NONE */
     uint32_t    pick;               /* the place of its first among the drawing rows, or KV_NONE */
     double      chance, tokens;     /* that one more guess comes true, and all before it; tokens it may expect */
 };
@@ -61,6 +62,7 @@ struct engine {
     struct seq        **run;        /* [seq_max] the running, in the order they were taken */
     uint32_t            n_run;
     bool                has_slots, *slot_taken;     /* [seq_max] which sequences' memories are somebody's */
+    struct kv           snapshots;                  /* number i lies in slot seq_max + i; no blocks: none are made */
     struct seq        **order;      /* [seq_max] for planning */
     struct step         step[2], *flight;       /* flight: launched, not landed */
 

@@ -158,6 +158,24 @@ struct batch step_build(struct engine *g, struct step *step)
     return in;
 }
 
+/* Copies what sequences remember behind this run where it is wanted and not known yet. */
+static void take_snapshots(struct engine *g, struct step *step)
+{
+    uint32_t bt = g->plan.block_tokens;
+    for (uint32_t i = 0; i < step->n_row; i++) {
+        struct step_row  *r = &step->row[i];
+        const struct seq *s = r->seq;
+        uint32_t          at = r->past + r->n;
+        r->snapshot = KV_NONE;
+        if (step->failed || !g->snapshots.n_block || seq_save_after(s, r->past, bt) != at || kv_available(&g->snapshots) == 0
+            || (at / bt <= s->n_key && kv_find(&g->snapshots, &s->key[at / bt - 1]) != KV_NONE))
+            continue;
+        r->snapshot = kv_take(&g->snapshots, KV_NONE);
+        g->opts.type->slot_copy(g->backend, s->slot, g->plan.seq_max + r->snapshot);
+        g->count.snapshots_made++;
+    }
+}
+
 void step_launch(struct engine *g, struct step *step)
 {
     struct batch         in = step_build(g, step);
@@ -172,6 +190,7 @@ void step_launch(struct engine *g, struct step *step)
     /* A draw of nothing too, where steps are waited for: that is done by their draws. */
     if (!step->failed && !g->sampler && (step->n_pick || g->waits))
         step->failed = !g->opts.type->draw(g->text, step->how, step->drawn, &step->err);
+    take_snapshots(g, step);
 }
 
 /* ---- landing ----------------------------------------------------------------------------------------------------- */
@@ -239,6 +258,8 @@ static void land_draws(struct engine *g, const struct step *step, const struct s
 void step_land_row(struct engine *g, const struct step *step, const struct step_row *r)
 {
     struct seq *s = r->seq;
+    if (r->snapshot != KV_NONE && (!s || step->failed))
+        kv_unref(&g->snapshots, r->snapshot);
     if (!s)
         return;
     if (step->failed) {
@@ -247,6 +268,8 @@ void step_land_row(struct engine *g, const struct step *step, const struct step_
     }
     s->n_done = r->past + r->n - r->n_draft;
     seq_publish(s, &g->kv);
+    if (r->snapshot != KV_NONE)
+        seq_keep(s, &g->snapshots, r->snapshot, g->plan.block_tokens);
     look_pass(g, s);
     if (r->pick != KV_NONE)
         land_draws(g, step, r);
@@ -269,6 +292,8 @@ void step_land(struct engine *g)
     now = g->sampler ? clock_ns(g->opts.clock) : now;
     g->count.step_ns = now - from;
     g->count.busy_ns += now - from;
+    while (step->failed && g->snapshots.idle.n)         /* copies may have failed with it */
+        kv_forget(&g->snapshots, g->snapshots.idle.first);
     if (!step->failed)
         cost_learn(&g->cost, step->n_token, step->attended, (double)(now - from));
 }

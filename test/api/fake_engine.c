@@ -90,6 +90,9 @@ static void describe(struct buf *b, const struct job *j)
     buf_str(b, STR(" stop="));
     for (uint32_t i = 0; i < j->n_stop; i++)
         buf_printf(b, "%d,", j->stop[i]);
+    buf_str(b, STR(" marks="));
+    for (uint32_t i = 0; i < j->n_mark; i++)
+        buf_printf(b, "%u,", j->mark[i]);
     buf_str(b, STR(" prompt="));
     for (uint32_t i = 0; i < j->n_token; i++)
         buf_printf(b, "%d,", j->token[i]);

@@ -105,3 +105,24 @@ void fake_check_gallery(const struct engine *g)
     assert_int_equal(known, x->n_known);
     free(seen);
 }
+
+void fake_check_snapshots(const struct engine *g)
+{
+    const struct kv *x = &g->snapshots;
+    uint32_t         held = 0, under_way = 0;
+    if (!x->n_block)
+        return;
+    check_list(x, &x->spare, false);
+    check_list(x, &x->idle, true);
+    for (uint32_t b = 0; b < x->n_block; b++) {
+        held += x->block[b].ref;
+        if (x->block[b].ref)
+            assert_false(x->block[b].published);        /* not before its run is over */
+    }
+    assert_int_equal(held + x->spare.n + x->idle.n, x->n_block);
+    for (uint32_t i = 0; g->flight && i < g->flight->n_row; i++)
+        under_way += g->flight->row[i].snapshot != KV_NONE;
+    assert_int_equal(held, under_way);
+    for (uint32_t i = 0; !g->flight && i < g->n_run; i++)
+        fake_check_own(g, g->run[i]);
+}

@@ -18,9 +18,16 @@ struct slot {
     int32_t  token;
 };
 
+struct memory {
+    uint64_t hash, all;
+    uint32_t n;
+};
+
 struct backend {
-    struct slot *slot;
-    uint32_t     n_block, block_tokens;
+    struct slot   *slot;
+    struct memory *memory;          /* [seq_max + slot_extra]; NULL: the model has no such states */
+    bool           tokens;          /* states of tokens count */
+    uint32_t       n_block, n_memory, block_tokens;
 };
 
 struct flight {
@@ -298,15 +305,16 @@ static bool b_open(struct backend **out, const struct backend_opts *o, struct er
 static void b_close(struct backend *b)
 {
     free(b->slot);
+    free(b->memory);
     free(b);
 }
 
 static bool b_size(struct backend *b, const struct prog *p, const struct plan_opts *o, struct cost *out, struct err *e)
 {
     (void)b;
-    (void)p;
     (void)e;
-    *out = (struct cost){.block_bytes = 1000, .scratch_bytes = o->token_max * 100};
+    *out = (struct cost){.block_bytes = 1000, .scratch_bytes = o->token_max * 100,
+                         .slot_bytes = bundle_has_state(prog_bundle(p), STATE_SEQUENCE) ? FAKE_SLOT_BYTES : 0};
     return true;
 }
 
@@ -325,8 +333,13 @@ static bool b_adopt(struct backend *b, const struct bundle *m, wt w, const struc
 
 static bool b_reserve(struct backend *b, const struct bundle *m, const struct plan_opts *o, uint32_t n, struct err *e)
 {
-    (void)m, (void)e;
+    (void)e;
     b->n_block = n;
+    b->tokens = bundle_has_state(m, STATE_TOKEN) || !bundle_has_state(m, STATE_SEQUENCE);
+    if (bundle_has_state(m, STATE_SEQUENCE)) {
+        b->n_memory = o->seq_max + o->slot_extra;
+        b->memory = mem_array(b->n_memory, sizeof *b->memory);
+    }
     b->block_tokens = o->block_tokens;
     b->slot = mem_array((size_t)n * o->block_tokens, sizeof *b->slot);
     return true;
@@ -336,6 +349,12 @@ static void b_copy(struct backend *b, uint32_t from, uint32_t to)
 {
     size_t n = b->block_tokens;
     memcpy(b->slot + to * n, b->slot + from * n, n * sizeof *b->slot);
+}
+
+static void b_slot_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    assert_true(from < b->n_memory && to < b->n_memory && from != to);
+    b->memory[to] = b->memory[from];
 }
 
 static bool b_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out,
@@ -392,6 +411,34 @@ static struct row_is row_of(const struct batch *in, uint32_t i, uint32_t pos, in
     return row;
 }
 
+static int32_t token_at(const struct plan *pl, const struct batch *in, uint32_t i)
+{
+    int32_t token = in->token[i] < 0 ? pl->last[-1 - in->token[i]] : in->token[i];
+    assert_in_range(token, 0, FAKE_VOCAB - 1);
+    return token;
+}
+
+static void remember(struct memory *m, int32_t token)
+{
+    struct row_is row = {(uint64_t)token, {m->n, m->n, m->n}, m->n + 1};
+    m->hash = next_hash(m->hash, &row, m->n);
+    m->all += mix(m->hash, m->n++);
+}
+
+/* Adds the sequence's new tokens to what it remembers; with `garbage`, what a failed run may leave there. */
+static void write_memory(const struct plan *pl, const struct batch *in, uint32_t s, bool garbage)
+{
+    assert_true(in->slot[s] < pl->seq_max);         /* nobody runs in a snapshot */
+    struct memory *m = &pl->b->memory[in->slot[s]];
+    if (in->past[s] == 0)
+        *m = (struct memory){0};
+    assert_int_equal(m->n, in->past[s]);
+    for (uint32_t i = in->start[s]; i < in->start[s + 1]; i++)
+        remember(m, token_at(pl, in, i));
+    if (garbage)
+        *m = (struct memory){13, 13, 99999};
+}
+
 /* Writes the sequence's new slots; with `garbage`, what a failed run may leave there. */
 static void write_slots(const struct plan *pl, const struct batch *in, uint32_t s, bool garbage)
 {
@@ -405,16 +452,13 @@ static void write_slots(const struct plan *pl, const struct batch *in, uint32_t 
     }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t     pos = in->past[s] + i;
-        int32_t      token = in->token[in->start[s] + i];
+        int32_t      token = token_at(pl, in, in->start[s] + i);
         struct slot *x = slot_at(pl, in, s, pos);
         if (fake.kv) {
             const struct kv_block *k = &fake.kv->block[in->block[s * in->block_max + pos / bt]];
             assert_int_equal(k->ref, 1);
             assert_false(k->published);
         }
-        if (token < 0)
-            token = pl->last[-1 - token];
-        assert_in_range(token, 0, FAKE_VOCAB - 1);
         hash = next_hash(hash, &row[i], pos);
         *x = (struct slot){.hash = garbage ? 13 : hash, .pos = garbage ? 99999 : pos, .token = token};
     }
@@ -427,6 +471,18 @@ static uint64_t read_slots(const struct plan *pl, const struct batch *in, uint32
         const struct slot *x = slot_at(pl, in, s, pos);
         assert_int_equal(x->pos, pos);
         all += mix(x->hash, pos);
+    }
+    return all;
+}
+
+/* All that the first n tokens of the sequence give, from wherever they are remembered. */
+static uint64_t read_all(const struct plan *pl, const struct batch *in, uint32_t s, uint32_t n)
+{
+    const struct memory *m = pl->b->memory ? &pl->b->memory[in->slot[s]] : NULL;
+    uint64_t             all = pl->b->tokens ? read_slots(pl, in, s, n) : m->all;
+    if (m) {
+        assert_int_equal(m->n, n);      /* only its last row can be picked */
+        assert_true(m->all == all);
     }
     return all;
 }
@@ -537,15 +593,19 @@ static bool b_run(struct plan *pl, const struct batch *in, bool *done, struct er
         return true;
     bool fails = fake.fail_in && --fake.fail_in == 0;
     assert_true(in->n_token > 0 && in->n_seq > 0 && in->n_seq <= pl->seq_max && in->n_pick <= pl->pick_max);
-    for (uint32_t s = 0; s < in->n_seq; s++)
-        write_slots(pl, in, s, fails);
+    for (uint32_t s = 0; s < in->n_seq; s++) {
+        if (pl->b->memory)
+            write_memory(pl, in, s, fails);
+        if (pl->b->tokens)
+            write_slots(pl, in, s, fails);
+    }
     if (fails)
         return err_set(e, ERR_INTERNAL, "the fake backend fails on demand");
     for (uint32_t i = 0, s = 0; i < in->n_pick; i++) {
         while (in->start[s + 1] <= in->pick[i])
             s++;
         uint32_t n = in->past[s] + in->pick[i] - in->start[s] + 1;
-        make_logits(read_slots(pl, in, s, n), read_again(pl, in, s, n), pl->logits + (size_t)i * FAKE_VOCAB);
+        make_logits(read_all(pl, in, s, n), read_again(pl, in, s, n), pl->logits + (size_t)i * FAKE_VOCAB);
     }
     if (fake.broken_in && --fake.broken_in == 0)
         for (uint32_t i = 0; i < FAKE_VOCAB; i++)
@@ -606,7 +666,7 @@ static bool b_wait(struct plan *pl, struct err *e)
 }
 
 #define COMMON .open = b_open, .close = b_close, .size = b_size, \
-    .weight_bytes = b_weight_bytes, .adopt = b_adopt, .reserve = b_reserve, .copy = b_copy, \
+    .weight_bytes = b_weight_bytes, .adopt = b_adopt, .reserve = b_reserve, .copy = b_copy, .slot_copy = b_slot_copy, \
                .compile = b_compile, .plan_free = b_plan_free, .stop = b_stop, .keep = b_keep, \
                .features_new = host_features_new, .features_free = host_features_free, .features_write = host_features_write, \
                .features_read = host_features_read
@@ -635,11 +695,20 @@ struct clock fake_clock(void)
 
 struct model *fake_model(uint32_t context)
 {
+    return fake_model_with(context, FAKE_TOKEN);
+}
+
+struct model *fake_model_with(uint32_t context, enum fake_states states)
+{
     struct model *m = mem_new(sizeof *m);
     float         one[FAKE_VOCAB] = {1};
     m->info = (struct model_info){.arch = "fake", .n_vocab = FAKE_VOCAB, .context = context};
     m->bundle = bundle_new(0, 1);
     m->text = bundle_prog(m->bundle, "text");
+    if (states == FAKE_BOTH)
+        bundle_state(m->bundle, 0, STATE_TOKEN, 2);
+    if (states != FAKE_TOKEN)
+        bundle_state(m->bundle, 0, STATE_SEQUENCE, 1);
     wt  w = bundle_const(m->bundle, one, FAKE_VOCAB);
     val x = EMIT(m->text, embed, .in = {prog_tokens(m->text)}, .w = {w}, .embed = {.scale = 1});
     x = EMIT(m->text, pick, .in = {x});
@@ -729,4 +798,24 @@ void asked_submit(struct engine *g, struct asked *a)
     a->asked_step = fake.n_run;
     if (!engine_submit(g, &a->job, &a->id, &e))
         fail_msg("%s", e.text);
+}
+
+/* ---- what is remembered as a whole -------------------------------------------------------------------------------- */
+
+static void check_memory(const struct memory *m, const struct seq *s, uint32_t n)
+{
+    struct memory want = {0};
+    while (want.n < n)
+        remember(&want, s->token[want.n]);
+    assert_memory_equal(m, &want, sizeof want);
+}
+
+void fake_check_own(const struct engine *g, const struct seq *s)
+{
+    const struct memory *memory = g->backend->memory;
+    if (s->n_run)
+        check_memory(&memory[s->slot], s, s->n_run);
+    for (uint32_t k = 0, x; k < s->n_key; k++)
+        if ((x = kv_find(&g->snapshots, &s->key[k])) != KV_NONE)
+            check_memory(&memory[g->plan.seq_max + x], s, (k + 1) * g->plan.block_tokens);
 }

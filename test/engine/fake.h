@@ -3,13 +3,16 @@
  * The backend keeps in each slot of its blocks a hash of all tokens up to that one, made from the slot before, and
  * the logits of a row come from all slots that the row can see.  So a wrong table of blocks, a stale or overwritten
  * block, a wrong past or a wrong token all end in wrong tokens; the oracle computes the right ones from the token
- * list alone. */
+ * list alone.
+ *
+ * Of a model that remembers sequences as a whole it keeps a hash in each of these slots too, and how many tokens are in
+ * it: a run behind any other number of tokens fails the test, and where there are blocks as well both must agree. */
 #ifndef TEST_ENGINE_FAKE_H
 #define TEST_ENGINE_FAKE_H
 
 #include "engine/state.h"
 
-enum { FAKE_VOCAB = 61 };
+enum { FAKE_VOCAB = 61, FAKE_SLOT_BYTES = 300 };
 
 struct fake {
     uint64_t now;                               /* the clock */
@@ -39,8 +42,11 @@ void         fake_reset(void);
 struct clock fake_clock(void);
 uint64_t     fake_cost(uint32_t rows, double attended);
 
-/* A model for it, of `context` tokens. */
+/* A model for it, of `context` tokens, with states of tokens alone; with both kinds; with states of whole sequences
+ * alone, which knows no period. */
+enum fake_states { FAKE_TOKEN, FAKE_BOTH, FAKE_WHOLE };
 struct model *fake_model(uint32_t context);
+struct model *fake_model_with(uint32_t context, enum fake_states states);
 
 /* One that sees: blocks of 2 x 2 patches, two levels. */
 enum { FAKE_PATCH_WIDTH = 2, FAKE_WIDTH = 2, FAKE_LEVELS = 2, FAKE_PAD = 60 };
@@ -83,6 +89,10 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
 /* The counts, lists and tables of the pool agree with each other and with what the running hold. */
 void fake_check_blocks(const struct engine *g);
 
+/* The same of snapshots; and when nothing is under way, that the running have in their slots, and find in snapshots, what
+ * their own tokens give and nothing else. */
+void fake_check_snapshots(const struct engine *g);
+void fake_check_own(const struct engine *g, const struct seq *s);
 /* The same for the gallery and who holds its sights. */
 void fake_check_gallery(const struct engine *g);
 

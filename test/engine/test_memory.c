@@ -17,7 +17,7 @@ static struct engine_plan size(const struct model *m, struct engine_opts o)
     o.type = &fake_host;
     if (!engine_size(m, &o, &p, &e))
         fail_msg("%s", e.text);
-    assert_int_equal(p.memory_bytes, p.weight_bytes + p.scratch_bytes + p.kv_bytes);
+    assert_int_equal(p.memory_bytes, p.weight_bytes + p.scratch_bytes + p.kv_bytes + p.slot_bytes + p.snapshot_bytes);
     assert_true(o.memory_bytes == 0 || p.memory_bytes <= o.memory_bytes);
     assert_true((uint64_t)p.n_block * p.block_tokens >= p.context_max);
     return p;
@@ -102,6 +102,36 @@ static void test_what_was_asked_for_stays(void **state)
     fake_model_free(m);
 }
 
+/* Four a sequence while there is plenty, a quarter of what is left when there is not; a budget is kept to. */
+static void test_snapshots(void **state)
+{
+    (void)state;
+    struct model      *m = fake_model_with(4096, FAKE_BOTH), *none = fake_model(4096);
+    struct engine_plan p = size(m, (struct engine_opts){.memory_bytes = 1 << 30}), last = p;
+    assert_int_equal(p.n_snapshot, 4 * 16);
+    assert_int_equal(p.slot_bytes, 16 * FAKE_SLOT_BYTES);
+    assert_int_equal(memory_plan_opts(&p).slot_extra, 4 * 16);
+    uint64_t each = p.snapshot_bytes / p.n_snapshot;
+    assert_true(each >= FAKE_SLOT_BYTES && p.snapshot_bytes == each * p.n_snapshot);
+    for (uint64_t bytes = 1250000; p.n_snapshot == 64 || p.n_snapshot > 8; bytes -= 500, last = p) {
+        p = size(m, (struct engine_opts){.memory_bytes = bytes, .context_max = 1024, .token_max = 64, .seq_max = 16});
+        assert_true(p.n_snapshot <= last.n_snapshot && p.n_block > p.n_snapshot / 16);
+        assert_true(p.snapshot_bytes <= (bytes - p.weight_bytes - p.scratch_bytes - p.slot_bytes) / 4);
+    }
+    assert_true(p.n_snapshot < 4 * 16);
+    p = size(m, (struct engine_opts){.memory_bytes = 1 << 30, .snapshot_bytes = 10 * each + 1});
+    assert_int_equal(p.n_snapshot, 10);
+    p = size(m, (struct engine_opts){.memory_bytes = 1 << 30, .snapshot_bytes = each - 1});
+    assert_int_equal(p.n_snapshot, 0);
+    p = size(m, (struct engine_opts){.memory_bytes = 1 << 30, .no_cache = true});
+    assert_int_equal(p.snapshot_bytes, 0);
+    p = size(none, (struct engine_opts){.memory_bytes = 1 << 30, .snapshot_bytes = 1 << 20});
+    assert_int_equal(p.snapshot_bytes + p.slot_bytes, 0);
+    refused(m, (struct engine_opts){.memory_bytes = 3000000, .snapshot_bytes = 1 << 30}, ERR_MEMORY, "snapshots");
+    fake_model_free(m);
+    fake_model_free(none);
+}
+
 static void test_nonsense(void **state)
 {
     (void)state;
@@ -130,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_shrinks_in_order),
         cmocka_unit_test(test_what_was_asked_for_stays),
+        cmocka_unit_test(test_snapshots),
         cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

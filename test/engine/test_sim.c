@@ -24,6 +24,8 @@ struct plan_of_sim {
     uint64_t memory_bytes;          /* 0: plenty */
     uint32_t block_tokens, jobs, period;                /* period: texts repeat themselves, so that guesses come true */
     bool     no_cache, failures;
+    enum fake_states states;
+    uint64_t snapshot_bytes;
     const struct fake_eyes *eyes;   /* prompts show pictures; NULL: text alone */
     uint64_t gallery_bytes;         /* 1: as little as can be */
 };
@@ -35,8 +37,8 @@ struct live {
     int32_t      prompt[CONTEXT], got[ANSWER];
     int32_t      stop[2];
     struct draw_bias bias[3];
-    uint64_t     moved_step;        /* when it last got something */
-    uint32_t     moved_to;
+    uint32_t     mark[2];
+    uint32_t     moved_age, moved_to;       /* when it last got something */
     bool         cancelled, done;
     struct fake_prompt shows;
 };
@@ -87,6 +89,8 @@ static uint32_t write_prompt(struct sim *x, struct live *l)
 {
     uint32_t shared = any(x, 3) ? any(x, 200) : 0, own = 1 + any(x, 40), text = any(x, TEXTS);
     l->shows = (struct fake_prompt){.token = l->prompt};
+    l->mark[0] = shared / 2;
+    l->mark[1] = shared;
     for (uint32_t i = 0; i < shared + own; i++) {
         bool shows = x->plan->eyes && l->shows.n_item < FAKE_ITEMS && x->text[text][i] % 16 == 3 && l->shows.n_token < CONTEXT - 80;
         if (shows)
@@ -109,10 +113,10 @@ static void submit_one(struct sim *x)
         .job = {.token = l->prompt, .n_token = n, .media = fake_media(&l->shows), .fresh = x->plan->eyes && any(x, 12) == 0, .tokens_max = any(x, 12) ? 1 + any(x, ANSWER - 1) : 0,
                 .stop = l->stop, .n_stop = any(x, 2) ? any(x, 3) : 0, .draw = any_draw(x, l),
                 .client = any(x, 2) ? 0 : any(x, CLIENTS), .salt = any(x, 10) ? STR("") : STR("other"),
+                .mark = l->mark, .n_mark = any(x, 3),
                 .deadline_ns = any(x, 30) ? 0 : fake.now + 1 + any(x, 2000000000)},
         .got = l->got, .room = ANSWER,
     };
-    l->moved_step = x->steps;
     asked_submit(x->g, &l->asked);
 }
 
@@ -164,20 +168,17 @@ static void check_progress(struct sim *x)
         uint32_t          at = s->n_run + s->n_token;
         if (at != l->moved_to) {
             l->moved_to = at;
-            l->moved_step = x->steps;
+            l->moved_age = s->age;
         }
-        assert_true(x->steps - l->moved_step < (x->plan->eyes ? STILL_MAX_SEEING : STILL_MAX));
+        assert_true(s->age - l->moved_age < (x->plan->eyes ? STILL_MAX_SEEING : STILL_MAX));
         x->overlap += s->n_ahead;
     }
     for (uint32_t i = 0; i < x->n_live; i++) {
         struct live *l = &x->live[i];
         if (l->asked.n_end && !l->done)
             check_answer(x, l);
-        if (!l->done) {
-            if (!l->asked.n_start)
-                l->moved_step = x->steps;
+        if (!l->done)
             assert_true(fake.n_run - l->asked.asked_step < WAIT_MAX);
-        }
     }
 }
 
@@ -192,6 +193,7 @@ static void step(struct sim *x)
     assert_true(s.step_rows <= x->g->plan.token_max);
     assert_int_equal(s.blocks, x->g->kv.n_block);
     fake_check_blocks(x->g);
+    fake_check_snapshots(x->g);
     fake_check_gallery(x->g);
     check_progress(x);
     if (!more)
@@ -221,11 +223,11 @@ static void check_pictures(const struct plan_of_sim *plan, const struct engine_s
 
 static void run_sim(const struct plan_of_sim *plan)
 {
-    struct model      *m = plan->eyes ? fake_seeing_model(CONTEXT, plan->eyes) : fake_model(CONTEXT);
+    struct model      *m = plan->eyes ? fake_seeing_model(CONTEXT, plan->eyes) : fake_model_with(CONTEXT, plan->states);
     struct engine_opts o = {.type = plan->type, .clock = fake_clock(), .seq_max = 12, .token_max = 128,
                             .memory_bytes = plan->memory_bytes ? plan->memory_bytes : 64 << 20,
                             .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT, .guess_seqs = 12,
-                            .patches_max = 256, .gallery_bytes = plan->gallery_bytes};
+                            .patches_max = 256, .gallery_bytes = plan->gallery_bytes, .snapshot_bytes = plan->snapshot_bytes};
     struct sim x = {.plan = plan, .random = 42};
     fake_reset();
     fake.budget_ns = 100000000;
@@ -277,13 +279,19 @@ static void run_sim(const struct plan_of_sim *plan)
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
     assert_true(plan->no_cache ? s.tokens_cached == 0 : s.tokens_cached > s.tokens_drawn / 10);
+    if (plan->states != FAKE_TOKEN) {
+        print_message("%24s %4" PRIu32 " snapshots of which %" PRIu64 " made %" PRIu64 " found %" PRIu64 " given up\n", "", s.snapshots,
+                      s.snapshots_made, s.snapshots_found, s.evicted_snapshots);
+        assert_true(s.snapshots_found > plan->jobs / 10 && s.tokens_drafted == 0);
+        assert_true(s.snapshots_cached <= s.snapshots && (!plan->snapshot_bytes || s.evicted_snapshots > plan->jobs / 10));
+    }
     assert_true(s.tokens_cached <= s.tokens_prompt);
     assert_true(plan->failures ? s.n_failed > 0 : s.n_failed == 0);
     assert_true(s.tokens_accepted <= s.tokens_drafted);
-    if (plan->period)
+    if (plan->period && plan->states == FAKE_TOKEN)
         assert_true(plan->type == &fake_host ? s.tokens_accepted > s.tokens_drawn / 10 : s.tokens_drafted == 0);
     if (x.g->ahead)
-        assert_true(x.overlap > s.tokens_drawn / 2);
+        assert_true(x.overlap > s.tokens_drawn / (plan->eyes ? 10 : 2));
     engine_close(x.g);
     free(x.live);
     fake_model_free(m);
@@ -306,6 +314,17 @@ SIM(host_guesses_few_blocks, .type = &fake_host, .jobs = JOBS / 2, .memory_bytes
 SIM(host_guesses_failures, .type = &fake_host, .jobs = JOBS / 4, .memory_bytes = 1088000, .period = 5, .failures = true)
 SIM(host_guesses_odd_blocks, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 3, .period = 1)
 SIM(device_guesses_nothing, .type = &fake_device, .jobs = JOBS / 10, .period = 13)
+SIM(whole_host, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 16, .states = FAKE_BOTH)
+SIM(whole_host_alone, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 16, .states = FAKE_WHOLE)
+SIM(whole_host_few_blocks, .type = &fake_host, .jobs = JOBS / 2, .block_tokens = 16, .memory_bytes = 1200000, .states = FAKE_BOTH)
+SIM(whole_host_few_snapshots, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 16, .states = FAKE_BOTH, .snapshot_bytes = 6000)
+SIM(whole_host_failures, .type = &fake_host, .jobs = JOBS / 4, .block_tokens = 16, .states = FAKE_BOTH, .failures = true)
+SIM(whole_guesses_nothing, .type = &fake_host, .jobs = JOBS / 10, .block_tokens = 16, .states = FAKE_BOTH, .period = 13)
+SIM(whole_device, .type = &fake_device, .jobs = JOBS / 4, .block_tokens = 16, .states = FAKE_BOTH)
+SIM(whole_device_alone, .type = &fake_device, .jobs = JOBS / 4, .block_tokens = 5, .states = FAKE_WHOLE, .snapshot_bytes = 6000)
+SIM(whole_device_few_blocks, .type = &fake_device, .jobs = JOBS / 2, .block_tokens = 16, .memory_bytes = 1200000, .states = FAKE_BOTH)
+SIM(whole_device_failures, .type = &fake_device, .jobs = JOBS / 4, .block_tokens = 16, .memory_bytes = 1200000, .states = FAKE_BOTH, .failures = true)
+SIM(whole_at_once, .type = &fake_draws, .jobs = JOBS / 4, .block_tokens = 1, .states = FAKE_BOTH)
 SIM(device_ahead, .type = &fake_device, .jobs = JOBS / 4)
 SIM(device_ahead_few_blocks, .type = &fake_device, .jobs = JOBS, .memory_bytes = 1070000)
 SIM(device_ahead_failures, .type = &fake_device, .jobs = JOBS / 4, .memory_bytes = 1070000, .failures = true)
@@ -342,6 +361,17 @@ int main(int argc, char **argv)
         cmocka_unit_test(host_guesses_failures),
         cmocka_unit_test(host_guesses_odd_blocks),
         cmocka_unit_test(device_guesses_nothing),
+        cmocka_unit_test(whole_host),
+        cmocka_unit_test(whole_host_alone),
+        cmocka_unit_test(whole_host_few_blocks),
+        cmocka_unit_test(whole_host_few_snapshots),
+        cmocka_unit_test(whole_host_failures),
+        cmocka_unit_test(whole_guesses_nothing),
+        cmocka_unit_test(whole_device),
+        cmocka_unit_test(whole_device_alone),
+        cmocka_unit_test(whole_device_few_blocks),
+        cmocka_unit_test(whole_device_failures),
+        cmocka_unit_test(whole_at_once),
         cmocka_unit_test(device_ahead),
         cmocka_unit_test(device_ahead_few_blocks),
         cmocka_unit_test(device_ahead_failures),

@@ -109,7 +109,7 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
         const struct state *kind = bundle_state_at(m, (st){(uint16_t)(i + 1)});
         s->block_bytes = state_bytes(kind, o->block_tokens, b->precision);
         s->slots = kind->kind == STATE_SEQUENCE;
-        s->n = kind->kind == STATE_SEQUENCE ? o->seq_max : n;
+        s->n = kind->kind == STATE_SEQUENCE ? o->seq_max + o->slot_extra : n;
         if (!__builtin_mul_overflow(s->block_bytes, (size_t)s->n, &s->bytes) && (s->p = mem_try(s->bytes)) != NULL)
             continue;
         while (i-- > 0)
@@ -125,14 +125,25 @@ static bool cpu_reserve(struct backend *b, const struct bundle *m, const struct 
     return true;
 }
 
-static void cpu_copy(struct backend *b, uint32_t from, uint32_t to)
+static void copy_states(struct backend *b, bool slots, uint32_t from, uint32_t to)
 {
-    CHECK(from < b->n_block && to < b->n_block && from != to);
     for (size_t i = 0; i < b->n_state; i++) {
         const struct states *s = &b->state[i];
-        if (!s->slots)
-            memcpy(s->p + to * s->block_bytes, s->p + from * s->block_bytes, s->block_bytes);
+        if (s->slots != slots)
+            continue;
+        CHECK(from < s->n && to < s->n && from != to);
+        memcpy(s->p + to * s->block_bytes, s->p + from * s->block_bytes, s->block_bytes);
     }
+}
+
+static void cpu_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    copy_states(b, false, from, to);
+}
+
+static void cpu_slot_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    copy_states(b, true, from, to);
 }
 
 static bool cpu_compile(struct backend *b, const struct prog *p, const struct plan_opts *o, struct plan **out,
@@ -211,6 +222,7 @@ const struct backend_type backend_cpu = {
     .adopt = cpu_adopt,
     .reserve = cpu_reserve,
     .copy = cpu_copy,
+    .slot_copy = cpu_slot_copy,
     .compile = cpu_compile,
     .plan_free = plan_drop,
     .run = cpu_run,

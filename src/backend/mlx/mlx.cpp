@@ -115,7 +115,7 @@ bool mlx_reserve(struct backend *b, const struct bundle *m, const struct plan_op
         std::vector<std::vector<mx::array>> all;
         for (size_t i = 1; i <= bundle_n_states(m); i++) {
             const struct state *s = bundle_state_at(m, {static_cast<uint16_t>(i)});
-            int  width = static_cast<int>(s->width), n_row = static_cast<int>(rows), n_slot = static_cast<int>(o->seq_max);
+            int  width = static_cast<int>(s->width), n_row = static_cast<int>(rows), n_slot = static_cast<int>(o->seq_max + o->slot_extra);
             auto half = [&] { return mx::zeros({n_row, width / 2}, b->type.value_or(mx::float16)); };
             if (s->kind == STATE_TOKEN)
                 all.push_back({half(), half()});
@@ -130,22 +130,35 @@ bool mlx_reserve(struct backend *b, const struct bundle *m, const struct plan_op
     });
 }
 
-void mlx_copy(struct backend *b, uint32_t from, uint32_t to)
+/* Rows from `from` on, n of them, over those from `to` on, in all states that are made of so many arrays. */
+void copy_rows(struct backend *b, size_t n_array, uint64_t from, uint64_t to, uint32_t n)
 {
-    CHECK(from < b->n_block && to < b->n_block && from != to);
     struct err e = {};
     bool       ok = guarded(b, &e, [&] {
-        int       tokens = static_cast<int>(b->block_tokens), at = static_cast<int>(from) * tokens;
-        mx::array slots = mx::arange(static_cast<int>(to) * tokens, static_cast<int>(to + 1) * tokens, mx::int32);
+        int       at = static_cast<int>(from), rows = static_cast<int>(n);
+        mx::array slots = mx::arange(static_cast<int>(to), static_cast<int>(to) + rows, mx::int32);
         for (auto &state : b->state)
-            for (size_t i = 0; state.size() == 2 && i < 2; i++) {
+            for (size_t i = 0; state.size() == n_array && i < n_array; i++) {
                 mx::array &s = state[i];
-                s = write_rows(s, mx::slice(s, {at, 0}, {at + tokens, s.shape(1)}), slots, b->in_place);
+                CHECK(at + rows <= s.shape(0) && static_cast<int>(to) + rows <= s.shape(0));
+                s = write_rows(s, mx::slice(s, {at, 0}, {at + rows, s.shape(1)}), slots, b->in_place);
             }
         return true;
     });
     if (!ok)
         b->broken = e.text;
+}
+
+void mlx_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    CHECK(from < b->n_block && to < b->n_block && from != to);
+    copy_rows(b, 2, uint64_t{from} * b->block_tokens, uint64_t{to} * b->block_tokens, b->block_tokens);
+}
+
+void mlx_slot_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    CHECK(from != to);
+    copy_rows(b, 1, from, to, 1);
 }
 
 /* ---- plans ------------------------------------------------------------------------------------------------------- */
@@ -211,8 +224,8 @@ void limit_memory(const struct backend *b, const struct prog *p, const struct pl
     const auto &info = mx::device_info(b->stream.device);
     auto        most = info.find("max_recommended_working_set_size");
     if (most != info.end())
-        mx::set_wired_limit(std::min<size_t>(std::get<size_t>(most->second), b->weight_bytes + c.block_bytes * b->n_block + c.slot_bytes * o->seq_max
-                                                                         + c.scratch_bytes));
+        mx::set_wired_limit(std::min<size_t>(std::get<size_t>(most->second), b->weight_bytes + c.block_bytes * b->n_block + c.slot_bytes
+                                         * (uint64_t{o->seq_max} + o->slot_extra) + c.scratch_bytes));
     mx::set_cache_limit(c.scratch_bytes);
 }
 
@@ -427,6 +440,7 @@ const struct backend_type face = {
     .adopt = mlx_adopt,
     .reserve = mlx_reserve,
     .copy = mlx_copy,
+    .slot_copy = mlx_slot_copy,
     .compile = mlx_compile,
     .plan_free = mlx_plan_free,
     .run = mlx_run,

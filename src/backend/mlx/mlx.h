@@ -70,7 +70,7 @@ struct backend {
     std::optional<mx::Dtype> type;      /* of activations and states, once it is known */
     std::vector<held>        weight;
     std::vector<std::vector<mx::array>> state;  /* TOKEN: keys and values, [n_block * block_tokens, width / 2]; SEQUENCE:
-                                                   what is remembered, [seq_max, width], float32 */
+                                                   what is remembered, [seq_max + slot_extra, width], float32 */
     uint32_t    n_block = 0, block_tokens = 0;
     uint64_t    weight_bytes = 0;
     std::string broken;                 /* why the next run must fail; "" */

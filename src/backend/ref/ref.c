@@ -27,7 +27,7 @@ struct backend {
     size_t          n_weight;
     struct states  *state;
     size_t          n_state;
-    uint32_t        n_block, block_tokens;
+    uint32_t        n_block, n_slot, block_tokens;
 };
 
 struct plan {
@@ -137,7 +137,7 @@ static bool ref_reserve(struct backend *b, const struct bundle *m, const struct 
     for (size_t i = 0; i < n_state; i++) {
         const struct state *s = bundle_state_at(m, (st){(uint16_t)(i + 1)});
         size_t each = sizeof(float) * s->width, bytes;
-        size_t records = s->kind == STATE_SEQUENCE ? o->seq_max : (size_t)n * o->block_tokens;
+        size_t records = s->kind == STATE_SEQUENCE ? (size_t)o->seq_max + o->slot_extra : (size_t)n * o->block_tokens;
         state[i].slots = s->kind == STATE_SEQUENCE;
         if (!__builtin_mul_overflow(each, records, &bytes) &&
             (state[i].p = mem_try(bytes)) != NULL) {
@@ -152,19 +152,31 @@ static bool ref_reserve(struct backend *b, const struct bundle *m, const struct 
     b->state = state;
     b->n_state = n_state;
     b->n_block = n;
+    b->n_slot = o->seq_max + o->slot_extra;
     b->block_tokens = o->block_tokens;
     return true;
 }
 
+/* n: blocks, or slots, that there are. */
+static void copy_states(struct backend *b, bool slots, uint32_t n, uint32_t from, uint32_t to)
+{
+    CHECK(from < n && to < n && from != to);
+    for (size_t i = 0; i < b->n_state; i++) {
+        size_t   each = b->state[i].bytes / n;
+        uint8_t *p = (uint8_t *)b->state[i].p;
+        if (b->state[i].slots == slots)
+            memcpy(p + to * each, p + from * each, each);
+    }
+}
+
 static void ref_copy(struct backend *b, uint32_t from, uint32_t to)
 {
-    CHECK(from < b->n_block && to < b->n_block && from != to);
-    for (size_t i = 0; i < b->n_state; i++) {
-        size_t   block = b->state[i].bytes / b->n_block;
-        uint8_t *p = (uint8_t *)b->state[i].p;
-        if (!b->state[i].slots)
-            memcpy(p + to * block, p + from * block, block);
-    }
+    copy_states(b, false, b->n_block, from, to);
+}
+
+static void ref_slot_copy(struct backend *b, uint32_t from, uint32_t to)
+{
+    copy_states(b, true, b->n_slot, from, to);
 }
 
 static void ref_plan_free(struct plan *pl)
@@ -364,6 +376,7 @@ const struct backend_type backend_ref = {
     .adopt = ref_adopt,
     .reserve = ref_reserve,
     .copy = ref_copy,
+    .slot_copy = ref_slot_copy,
     .compile = ref_compile,
     .plan_free = ref_plan_free,
     .run = ref_run,
