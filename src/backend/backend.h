@@ -193,8 +193,9 @@ struct backend_type {
      * or it could not be had.  A backend that has draw() may have it for tests alone, and waits for the run here. */
     const float *(*result)(struct plan *pl, const char *name);
 
-    /* Memory where features lie between runs; zeroes at first.  features_free(NULL) is fine.  They may change between runs alone.  keep() copies rows from .. from + n - 1 of a result of the last run, as single-precision numbers, to
-     * byte `at` on.  NULL, all of them: the backend has no programs that place features. */
+    /* Memory where features lie between runs; zeroes at first, changed between runs alone.  features_free(NULL) is fine.
+     * keep() copies rows from .. from + n - 1 of a result of the last run, as single-precision numbers, to byte `at` on.
+     * NULL, all of them: the backend has no programs that place features. */
     bool (*features_new)(struct backend *b, size_t bytes, struct features **out, struct err *e);
     void (*features_free)(struct features *x);
     bool (*features_write)(struct features *x, size_t at, const void *in, size_t bytes, struct err *e);

@@ -292,6 +292,10 @@ static const struct {
     {"llama3", {"rope_scaling", "{\"type\": \"linear\", \"factor\": \"2\"}"}, ERR_CORRUPT, "factor is \"2\""},
     {"llama3", {"rope_scaling", "[1]"}, ERR_CORRUPT, "rope_scaling is an array"},
     {"llama3", {"rope_theta", "0"}, ERR_CORRUPT, "rope_theta is 0"},
+    {"qwen3_vl", {"image_token_id", "512"}, ERR_CORRUPT, "image_token_id is no token of 512"},
+    {"qwen3_vl", {"image_token_id", NULL}, ERR_CORRUPT, "no token stands for images"},
+    {"llava", {"vision_feature_layer", "-9"}, ERR_CORRUPT, "vision_feature_layer -9 of 3 layers"},
+    {"gemma3_vl", {"mm_tokens_per_image", "5"}, ERR_CORRUPT, "5 tokens of 4 by 4 patches"},
     {"llama3", {"num_hidden_layers", "2"}, ERR_UNSUPPORTED, "'model.layers.2."},
     {"llama3", {"num_hidden_layers", "4"}, ERR_CORRUPT, "'model.layers.3.input_layernorm.weight' is missing"},
     {"llama3", {"num_hidden_layers", "4000000000"}, ERR_CORRUPT, "num_hidden_layers is 4000000000"},
@@ -334,12 +338,73 @@ static void what_is_not_computed_is_refused(void **state)
     }
 }
 
+/* Two rows of three blocks, windows of two by two. */
+static void pictures_are_ordered_by_windows(void **state)
+{
+    (void)state;
+    static const uint32_t  blocks[6] = {0, 1, 3, 4, 2, 5}, down[4] = {0, 0, 1, 1}, across[4] = {0, 1, 0, 1};
+    struct opened          o = open_fixture("qwen2_5_vl");
+    const struct vision   *v = &o.m->vision;
+    uint32_t               pos[2][24], order[6], window[6];
+    struct vision_fill     fill = {.pos = pos[0], .pos_stride = 24, .order = order, .window = window};
+    assert_true(v->ordered && v->windows && v->n_place == 0 && v->n_level == 1);
+    assert_int_equal(vision_rows(v, 4, 6), 24);
+    assert_int_equal(vision_features(v, 4, 6), 6);
+    assert_int_equal(vision_fill(v, 4, 6, &fill), 2);
+    assert_true(window[0] == 16 && window[1] == 24);
+    assert_memory_equal(order, blocks, sizeof blocks);
+    for (uint32_t r = 0; r < 24; r++) {
+        assert_int_equal(pos[0][r], blocks[r / 4] / 3 * 2 + down[r % 4]);
+        assert_int_equal(pos[1][r], blocks[r / 4] % 3 * 2 + across[r % 4]);
+    }
+    uint32_t at[3][12];
+    assert_int_equal(vision_positions(v, 7, 2, 4, 6, 1, at[0], 12), 10);
+    assert_true(at[0][5] == 7 && at[0][6] == 9 && at[1][5] == 8 && at[2][5] == 9 && at[2][6] == 7);
+    close_all(&o);
+}
+
+/* The corners of a picture meet the corners of the table, and shares add up to one everywhere. */
+static void positions_are_spread_over_the_table(void **state)
+{
+    (void)state;
+    struct opened        o = open_fixture("qwen3_vl");
+    const struct vision *v = &o.m->vision;
+    float                place[24 * 4], share[24 * 4];
+    struct vision_fill   fill = {.place = place, .share = share};
+    assert_true(v->n_place == 4 && v->grid == 8 && v->n_level == 3 && v->pairs && v->axes && !v->ordered);
+    assert_int_equal(vision_fill(v, 4, 6, &fill), 1);
+    for (uint32_t r = 0; r < 24; r++) {
+        float sum = share[4 * r] + share[4 * r + 1] + share[4 * r + 2] + share[4 * r + 3];
+        assert_true(fabsf(sum - 1) < 1e-6f);
+    }
+    assert_true(place[0] == 0 && share[0] == 1);
+    assert_true(place[23 * 4] == 63 && share[23 * 4] == 1);
+    close_all(&o);
+}
+
+/* CLIP's own row has the first position and, behind all of them, the class. */
+static void rows_of_their_own_come_first(void **state)
+{
+    (void)state;
+    struct opened        o = open_fixture("llava");
+    const struct vision *v = &o.m->vision;
+    float                place[17 * 2], share[17 * 2];
+    struct vision_fill   fill = {.place = place, .share = share};
+    assert_true(v->lead == 1 && v->side == 4 && v->merge == 1 && !v->axes && !v->newline && v->image_token == 9);
+    assert_int_equal(vision_rows(v, 4, 4), 17);
+    vision_fill(v, 4, 4, &fill);
+    assert_true(place[0] == 0 && place[1] == 17 && share[0] == 1 && share[1] == 1);
+    assert_true(place[2] == 1 && share[2] == 1 && share[3] == 0 && place[32] == 16);
+    close_all(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixtures_become_programs),      cmocka_unit_test(windows_follow_the_configuration),
         cmocka_unit_test(scalings_as_published),         cmocka_unit_test(tied_heads_are_optional),
-        cmocka_unit_test(what_is_not_computed_is_refused),
+        cmocka_unit_test(what_is_not_computed_is_refused), cmocka_unit_test(pictures_are_ordered_by_windows),
+        cmocka_unit_test(positions_are_spread_over_the_table), cmocka_unit_test(rows_of_their_own_come_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

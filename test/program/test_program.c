@@ -363,6 +363,38 @@ static void values_that_live_together_lie_apart(void **state)
     }
 }
 
+/* A quarter of the rows with four times the width takes as much storage; other rows do not mix with it. */
+static void values_may_have_a_share_of_the_rows(void **state)
+{
+    (void)state;
+    struct prog *p = fresh();
+    val          x = prog_input(p, "patches", 48), place = prog_input(p, "place", 2);
+    val          f = EMIT(p, fold, .in = {EMIT(p, add, .in = {x, x})}, .fold.n = 4);
+    val          m = EMIT(p, pool, .in = {EMIT(p, mul, .in = {f, prog_cols(p, f, 0, 1)})}, .pool.n = 3);
+    prog_out(p, "features", m);
+    prog_out(p, "place", place);
+    struct err e = {0};
+    uint32_t   width;
+    assert_true(prog_end(p, &e));
+    assert_int_equal(prog_value(p, f)->per, 4);
+    assert_int_equal(prog_value(p, f)->width, 192);
+    assert_int_equal(prog_value(p, m)->per, 12);
+    assert_int_equal(prog_per(p), 12);
+    assert_int_equal(prog_n_inputs(p), 2);
+    assert_string_equal(prog_input_at(p, 1, &width), "place");
+    assert_int_equal(width, 2);
+    struct storage s;
+    storage_plan(p, true, &s);
+    assert_int_equal(s.token_floats, 48 + 16 + 48 + 48 + 48 + 16);
+    storage_drop(&s);
+    drop(p);
+    p = fresh();
+    x = prog_input(p, "patches", 48);
+    f = EMIT(p, fold, .in = {x}, .fold.n = 4);
+    EMIT(p, add, .in = {f, EMIT(p, fold, .in = {x}, .fold.n = 2)});
+    refused(p, "(add)", "has other rows than input 0");
+}
+
 static void every_op_has_cases(void **state)
 {
     (void)state;
@@ -385,6 +417,7 @@ int main(void)
         cmocka_unit_test(weights_are_known_by_their_names),
         cmocka_unit_test(listing_reads_well),
         cmocka_unit_test(values_that_live_together_lie_apart),
+        cmocka_unit_test(values_may_have_a_share_of_the_rows),
         cmocka_unit_test(every_op_has_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

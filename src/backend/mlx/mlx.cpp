@@ -248,7 +248,8 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
-        pl->overhead.n_op = prog_n_inputs(p) == 0 && b->n_block || !bundle_has_state(m, STATE_TOKEN) ? walk_count(pl.get()) : 0;
+        bool may_count = prog_n_inputs(p) == 0 && (b->n_block || !bundle_has_state(m, STATE_TOKEN));
+        pl->overhead.n_op = may_count ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
         *out = pl.release();
@@ -330,7 +331,8 @@ const float *mlx_result(struct plan *pl, const char *name)
 
 bool mlx_features_new(struct backend *, size_t bytes, struct features **out, struct err *)
 {
-    *out = new struct features{std::vector<unsigned char>(bytes)};
+    *out = new struct features;
+    (*out)->bytes.resize(bytes);
     return true;
 }
 
@@ -444,6 +446,7 @@ const struct backend_type face = {
     .compile = mlx_compile,
     .plan_free = mlx_plan_free,
     .run = mlx_run,
+    .stop = nullptr,
     .result = mlx_result,
     .features_new = mlx_features_new,
     .features_free = mlx_features_free,
