@@ -221,6 +221,15 @@ static void check_pictures(const struct plan_of_sim *plan, const struct engine_s
     assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
 }
 
+static void check_snapshots(const struct plan_of_sim *plan, const struct engine_stats *p)
+{
+    struct engine_stats s = *p;
+    print_message("%24s %4" PRIu32 " snapshots of which %" PRIu64 " made %" PRIu64 " found %" PRIu64 " given up\n", "", s.snapshots,
+                  s.snapshots_made, s.snapshots_found, s.evicted_snapshots);
+    assert_true(s.snapshots_found > plan->jobs / 10 && s.tokens_drafted == 0);
+    assert_true(s.snapshots_cached <= s.snapshots && (!plan->snapshot_bytes || s.evicted_snapshots > plan->jobs / 10));
+}
+
 static void run_sim(const struct plan_of_sim *plan)
 {
     struct model      *m = plan->eyes ? fake_seeing_model(CONTEXT, plan->eyes) : fake_model_with(CONTEXT, plan->states);
@@ -279,12 +288,8 @@ static void run_sim(const struct plan_of_sim *plan)
     if (plan->memory_bytes)
         assert_true(s.n_preempted > 50 && (plan->no_cache || s.evicted_blocks > 50));
     assert_true(plan->no_cache ? s.tokens_cached == 0 : s.tokens_cached > s.tokens_drawn / 10);
-    if (plan->states != FAKE_TOKEN) {
-        print_message("%24s %4" PRIu32 " snapshots of which %" PRIu64 " made %" PRIu64 " found %" PRIu64 " given up\n", "", s.snapshots,
-                      s.snapshots_made, s.snapshots_found, s.evicted_snapshots);
-        assert_true(s.snapshots_found > plan->jobs / 10 && s.tokens_drafted == 0);
-        assert_true(s.snapshots_cached <= s.snapshots && (!plan->snapshot_bytes || s.evicted_snapshots > plan->jobs / 10));
-    }
+    if (plan->states != FAKE_TOKEN)
+        check_snapshots(plan, &s);
     assert_true(s.tokens_cached <= s.tokens_prompt);
     assert_true(plan->failures ? s.n_failed > 0 : s.n_failed == 0);
     assert_true(s.tokens_accepted <= s.tokens_drafted);
