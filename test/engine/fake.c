@@ -761,42 +761,24 @@ uint32_t fake_random(uint64_t *state, uint32_t n)
     return (uint32_t)((mix(*state, 1) >> 32) * n >> 32);
 }
 
-void asked_event(void *ctx, const struct event *ev)
+/* ---- what is remembered as a whole -------------------------------------------------------------------------------- */
+
+static void check_memory(const struct memory *m, const struct seq *s, uint32_t n)
 {
-    struct asked *a = ctx;
-    assert_int_equal(a->n_end, 0);
-    a->n_cached = ev->n_cached;
-    a->reuse = *ev->reuse;
-    if (ev->kind == EVENT_STARTED) {
-        assert_int_equal(a->n_start++, 0);
-        a->started_step = fake.n_run;
-    } else if (ev->kind == EVENT_TOKEN) {
-        assert_int_equal(a->n_start, 1);
-        if (a->got && a->n_got < a->room)
-            a->got[a->n_got] = ev->drawn->token;
-        a->n_got++;
-        assert_int_equal(ev->n_drawn, a->n_got);
-    } else {
-        a->n_end++;
-        a->reason = ev->reason;
-        a->queued_ns = ev->queued_ns;
-        a->prefill_ns = ev->prefill_ns;
-        a->decode_ns = ev->decode_ns;
-        if (ev->reason == END_FAILED)
-            a->err = *ev->err;
-        assert_int_equal(ev->n_prompt, a->job.n_token);
-        assert_int_equal(ev->n_drawn, a->n_got);
-    }
+    struct memory want = {0};
+    while (want.n < n)
+        remember(&want, s->token[want.n]);
+    assert_memory_equal(m, &want, sizeof want);
 }
 
-void asked_submit(struct engine *g, struct asked *a)
+void fake_check_own(const struct engine *g, const struct seq *s)
 {
-    struct err e;
-    a->job.event = asked_event;
-    a->job.ctx = a;
-    a->asked_step = fake.n_run;
-    if (!engine_submit(g, &a->job, &a->id, &e))
-        fail_msg("%s", e.text);
+    const struct memory *memory = g->backend->memory;
+    if (s->n_run)
+        check_memory(&memory[s->slot], s, s->n_run);
+    for (uint32_t k = 0, x; k < s->n_key; k++)
+        if ((x = kv_find(&g->snapshots, &s->key[k])) != KV_NONE)
+            check_memory(&memory[g->plan.seq_max + x], s, (k + 1) * g->plan.block_tokens);
 }
 
 static void check_memory(const struct memory *m, const struct seq *s, uint32_t n)
