@@ -140,7 +140,6 @@ bool load_engine_opts(const struct options *o, struct engine_opts *out, struct e
         .seq_max = (uint32_t)o->parallel.v,
         .queue_max = (uint32_t)o->queue.v,
         .memory_bytes = o->memory.v,
-        .snapshot_bytes = o->snapshots.v,
         .gallery_bytes = o->features.v,
         .patches_max = (uint32_t)o->patches.v,
         .snapshot_bytes = o->snapshots.v,

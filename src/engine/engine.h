@@ -156,7 +156,6 @@ struct engine_stats {
     uint64_t tokens_prompt, tokens_cached, tokens_computed, tokens_drawn;   /* totals */
     uint64_t tokens_drafted, tokens_accepted;   /* guessed and computed with; guessed right */
     uint64_t evicted_blocks;
-    uint64_t snapshots_made, snapshots_found, evicted_snapshots;
     uint64_t pictures, picture_hits, encodings, encodings_failed, encodings_dropped;    /* asked for; found, or on their way; done,
                                                                                             failed, wanted by nobody any more */
     uint64_t patches_encoded, tower_ns, tower_slices, evicted_pictures;

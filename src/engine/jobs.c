@@ -149,9 +149,6 @@ void jobs_publish(struct engine *g)
     c->blocks_cached = g->kv.idle.n;
     c->blocks_used = g->kv.n_block - kv_available(&g->kv);
     c->evicted_blocks = g->kv.n_evicted;
-    c->snapshots = g->snapshots.n_block;
-    c->snapshots_cached = g->snapshots.idle.n;
-    c->evicted_snapshots = g->snapshots.n_evicted;
     c->evicted_pictures = g->look.gallery.n_evicted;
     c->gallery_bytes = gallery_bytes_used(&g->look.gallery);
     c->gallery_bytes_max = g->plan.gallery_bytes;

@@ -138,12 +138,6 @@ static bool weigh(const struct model *m, const struct backend_type *t, const str
     return true;
 }
 
-static void set_snapshots(struct engine_plan *p, const struct bill *bill, uint64_t n)
-{
-    p->n_snapshot = n < SNAPSHOT_LIMIT ? (uint32_t)n : SNAPSHOT_LIMIT;
-    p->snapshot_bytes = p->n_snapshot * bill->snapshot;
-}
-
 /* The tower with one picture, and the features of many: two of the largest and the model's own row at least. */
 static bool add_tower(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *p, uint64_t room,
                       struct err *e)
@@ -235,7 +229,7 @@ static bool too_little(const struct engine_plan *p, const struct bill *bill, uin
                    "too little memory for this model\n"
                    "  weights  %10.1f MiB\n"
                    "  scratch  %10.1f MiB  (%" PRIu32 " rows in a step, %" PRIu32 " sequences)\n"
-                   "%s%s"
+                   "%s"
                    "  cache    %10.1f MiB  (one sequence of %" PRIu32 " tokens)\n"
                    "  needed   %10.1f MiB\n"
                    "  %s  %10.1f MiB\n"

@@ -268,8 +268,6 @@ void step_land_row(struct engine *g, const struct step *step, const struct step_
     }
     s->n_done = r->past + r->n - r->n_draft;
     seq_publish(s, &g->kv);
-    if (r->snapshot != KV_NONE)
-        seq_keep(s, &g->snapshots, r->snapshot, g->plan.block_tokens);
     look_pass(g, s);
     if (r->snapshot != KV_NONE)
         seq_keep(s, &g->snapshots, r->snapshot, g->plan.block_tokens);

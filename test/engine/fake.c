@@ -761,26 +761,6 @@ uint32_t fake_random(uint64_t *state, uint32_t n)
     return (uint32_t)((mix(*state, 1) >> 32) * n >> 32);
 }
 
-/* ---- what is remembered as a whole -------------------------------------------------------------------------------- */
-
-static void check_memory(const struct memory *m, const struct seq *s, uint32_t n)
-{
-    struct memory want = {0};
-    while (want.n < n)
-        remember(&want, s->token[want.n]);
-    assert_memory_equal(m, &want, sizeof want);
-}
-
-void fake_check_own(const struct engine *g, const struct seq *s)
-{
-    const struct memory *memory = g->backend->memory;
-    if (s->n_run)
-        check_memory(&memory[s->slot], s, s->n_run);
-    for (uint32_t k = 0, x; k < s->n_key; k++)
-        if ((x = kv_find(&g->snapshots, &s->key[k])) != KV_NONE)
-            check_memory(&memory[g->plan.seq_max + x], s, (k + 1) * g->plan.block_tokens);
-}
-
 static void check_memory(const struct memory *m, const struct seq *s, uint32_t n)
 {
     struct memory want = {0};

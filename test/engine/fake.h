@@ -46,7 +46,6 @@ uint64_t     fake_cost(uint32_t rows, double attended);
  * alone, which knows no period. */
 enum fake_states { FAKE_TOKEN, FAKE_BOTH, FAKE_WHOLE };
 struct model *fake_model(uint32_t context);
-struct model *fake_model_with(uint32_t context, enum fake_states states);
 
 /* One that sees: blocks of 2 x 2 patches, two levels. */
 enum { FAKE_PATCH_WIDTH = 2, FAKE_WIDTH = 2, FAKE_LEVELS = 2, FAKE_PAD = 60 };
@@ -90,10 +89,6 @@ uint32_t fake_oracle(const struct job *j, uint32_t context, int32_t *out, uint32
 /* The counts, lists and tables of the pool agree with each other and with what the running hold. */
 void fake_check_blocks(const struct engine *g);
 
-/* The same of snapshots; and when nothing is under way, that the running have in their slots, and find in snapshots, what
- * their own tokens give and nothing else. */
-void fake_check_snapshots(const struct engine *g);
-void fake_check_own(const struct engine *g, const struct seq *s);
 /* The same for the gallery and who holds its sights. */
 void fake_check_gallery(const struct engine *g);
 /* The same of snapshots; and when nothing is under way, that the running have in their slots, and find in snapshots, what

@@ -24,8 +24,6 @@ struct plan_of_sim {
     uint64_t memory_bytes;          /* 0: plenty */
     uint32_t block_tokens, jobs, period;                /* period: texts repeat themselves, so that guesses come true */
     bool     no_cache, failures;
-    enum fake_states states;
-    uint64_t snapshot_bytes;
     const struct fake_eyes *eyes;   /* prompts show pictures; NULL: text alone */
     uint64_t gallery_bytes;         /* 1: as little as can be */
     enum fake_states states;
@@ -91,8 +89,6 @@ static uint32_t write_prompt(struct sim *x, struct live *l)
 {
     uint32_t shared = any(x, 3) ? any(x, 200) : 0, own = 1 + any(x, 40), text = any(x, TEXTS);
     l->shows = (struct fake_prompt){.token = l->prompt};
-    l->mark[0] = shared / 2;
-    l->mark[1] = shared;
     for (uint32_t i = 0; i < shared + own; i++) {
         bool shows = x->plan->eyes && l->shows.n_item < FAKE_ITEMS && x->text[text][i] % 16 == 3 && l->shows.n_token < CONTEXT - 80;
         if (shows)
@@ -197,7 +193,6 @@ static void step(struct sim *x)
     assert_true(s.step_rows <= x->g->plan.token_max);
     assert_int_equal(s.blocks, x->g->kv.n_block);
     fake_check_blocks(x->g);
-    fake_check_snapshots(x->g);
     fake_check_gallery(x->g);
     fake_check_snapshots(x->g);
     check_progress(x);
@@ -226,13 +221,12 @@ static void check_pictures(const struct plan_of_sim *plan, const struct engine_s
     assert_int_equal(plan->failures ? s.encodings_failed > 0 : s.encodings_failed == 0, 1);
 }
 
-static void check_snapshots(const struct plan_of_sim *plan, const struct engine_stats *p)
+static void print_counts(const struct plan_of_sim *plan, const struct engine_stats *n)
 {
-    struct engine_stats s = *p;
-    print_message("%24s %4" PRIu32 " snapshots of which %" PRIu64 " made %" PRIu64 " found %" PRIu64 " given up\n", "", s.snapshots,
-                  s.snapshots_made, s.snapshots_found, s.evicted_snapshots);
-    assert_true(s.snapshots_found > plan->jobs / 10 && s.tokens_drafted == 0);
-    assert_true(s.snapshots_cached <= s.snapshots && (!plan->snapshot_bytes || s.evicted_snapshots > plan->jobs / 10));
+    print_message("%-24s %4" PRIu32 " blocks %5" PRIu64 " jobs %6" PRIu64 " steps %7" PRIu64 " drawn %6" PRIu64
+                  " guessed %6" PRIu64 " right %7" PRIu64 " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
+                  " cancelled %4" PRIu64 " failed\n", plan->name, n->blocks, n->n_job, n->n_step, n->tokens_drawn,
+                  n->tokens_drafted, n->tokens_accepted, n->tokens_computed, n->tokens_cached, n->n_preempted, n->evicted_blocks, n->n_cancelled, n->n_failed);
 }
 
 static void run_sim(const struct plan_of_sim *plan)
@@ -284,10 +278,7 @@ static void run_sim(const struct plan_of_sim *plan)
     }
     assert_int_equal(s.n_job, plan->jobs);
     assert_int_equal(s.n_end, plan->jobs);
-    print_message("%-24s %4" PRIu32 " blocks %5" PRIu64 " jobs %6" PRIu64 " steps %7" PRIu64 " drawn %6" PRIu64
-                  " guessed %6" PRIu64 " right %7" PRIu64 " computed %7" PRIu64 " cached %5" PRIu64 " put back %6" PRIu64 " evicted %4" PRIu64
-                  " cancelled %4" PRIu64 " failed\n", plan->name, s.blocks, s.n_job, s.n_step, s.tokens_drawn,
-                  s.tokens_drafted, s.tokens_accepted, s.tokens_computed, s.tokens_cached, s.n_preempted, s.evicted_blocks, s.n_cancelled, s.n_failed);
+    print_counts(plan, &s);
     if (plan->eyes)
         check_pictures(plan, &s);
     assert_true(x.oracle_tokens > 10 * (uint64_t)plan->jobs);
