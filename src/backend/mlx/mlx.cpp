@@ -263,7 +263,7 @@ bool mlx_compile(struct backend *b, const struct prog *p, const struct plan_opts
         pl->steps = walk_steps(b, p);
         val logits = prog_result(p, "logits");
         pl->n_vocab = logits.id ? prog_value(p, logits)->width : 0;
-        bool may_count = prog_n_inputs(p) == 0 && (b->n_block || !bundle_has_state(m, STATE_TOKEN));
+        bool may_count = logits.id && prog_n_inputs(p) == 0 && (b->n_block || !bundle_has_state(m, STATE_TOKEN));
         pl->overhead.n_op = may_count ? walk_count(pl.get()) : 0;
         if (b->gpu)
             limit_memory(b, p, o);
