@@ -68,17 +68,19 @@ static void read_system(struct machine *m, char name[static 96])
 
 #endif
 
-static uint64_t limit_of(int what)
+static uint64_t limit_of(const struct rlimit *r)
 {
-    struct rlimit r;
-    return getrlimit(what, &r) != 0 || r.rlim_cur == RLIM_INFINITY ? MACHINE_NO_LIMIT : (uint64_t)r.rlim_cur;
+    return r->rlim_cur == RLIM_INFINITY ? MACHINE_NO_LIMIT : (uint64_t)r->rlim_cur;
 }
 
 void machine_read(struct machine *out)
 {
     struct utsname u = {0};
     char           name[96] = "";
-    *out = (struct machine){.locked_max = limit_of(RLIMIT_MEMLOCK), .files_max = limit_of(RLIMIT_NOFILE)};
+    struct rlimit  locked = {.rlim_cur = RLIM_INFINITY}, files = locked;
+    getrlimit(RLIMIT_MEMLOCK, &locked);
+    getrlimit(RLIMIT_NOFILE, &files);
+    *out = (struct machine){.locked_max = limit_of(&locked), .files_max = limit_of(&files)};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     out->cores = cores > 0 ? (unsigned)cores : 1;
     read_system(out, name);
