@@ -50,10 +50,12 @@ static void fill_row(const struct vision *v, const struct vision_fill *out, uint
         out->pos[row] = y;
         out->pos[out->pos_stride + row] = x;
     }
+    if (!v->n_place)
+        return;
     float *place = out->place + (size_t)row * v->n_place, *share = out->share + (size_t)row * v->n_place;
     if (v->n_place == 4) {
         between(v, y, rows, x, columns, place, share);
-    } else if (v->n_place) {
+    } else {
         memset(share, 0, v->n_place * sizeof *share);
         memset(place, 0, v->n_place * sizeof *place);
         place[0] = (float)(v->lead + y * columns + x);
@@ -67,7 +69,9 @@ static void fill_lead(const struct vision *v, const struct vision_fill *out, uin
     for (uint32_t row = 0; row < v->lead; row++) {
         if (out->pos)
             out->pos[row] = out->pos[out->pos_stride + row] = 0;
-        float *place = out->place + (size_t)row * v->n_place, *share = out->share + (size_t)row * v->n_place;
+        if (!v->n_place)
+        return;
+    float *place = out->place + (size_t)row * v->n_place, *share = out->share + (size_t)row * v->n_place;
         for (uint32_t k = 0; k < v->n_place; k++) {
             place[k] = (float)(k == 0 ? row : n_patch + v->lead + row);
             share[k] = k < 2 ? 1 : 0;

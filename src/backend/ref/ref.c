@@ -301,7 +301,7 @@ struct ref_rows ref_out(const struct ref_call *c)
 struct ref_seq ref_seq(const struct ref_call *c, uint32_t s)
 {
     const struct batch *b = c->batch;
-    return (struct ref_seq){b->start[s], b->start[s + 1], b->past[s], b->block + (size_t)s * b->block_max};
+    return (struct ref_seq){b->start[s], b->start[s + 1], b->past[s], b->block ? b->block + (size_t)s * b->block_max : NULL};
 }
 
 float *ref_record(const struct ref_call *c, const struct ref_seq *s, uint32_t pos)
