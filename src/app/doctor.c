@@ -289,9 +289,14 @@ static void measure_models(struct doctor *d)
     struct err e;
     if (!d->model)
         report_fact(d->report, "speed", "model", "none to measure: hearth doctor MODEL");
-    for (size_t i = 0; d->model && i < d->n_type; i++)
-        if (!d->slow[i] && !measure_model(d, d->type[i]->name, &e))
+    for (size_t i = 0; d->model && i < d->n_type; i++) {
+        if (d->slow[i] || measure_model(d, d->type[i]->name, &e))
+            continue;
+        if (!d->o->arg[0] && e.kind == ERR_UNSUPPORTED)         /* other programs pull into that folder too */
+            report_fact(d->report, "speed", d->type[i]->name, "not measured, give a MODEL: %s", e.text);
+        else
             report_wrong(d->report, "%s on %s: %s", d->model, d->type[i]->name, e.text);
+    }
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */

@@ -237,8 +237,9 @@ static bool too_little(const struct engine_plan *p, const struct bill *bill, uin
                    (double)p->weight_bytes / MiB, (double)p->scratch_bytes / MiB, p->token_max, p->seq_max, more,
                    (double)kv / MiB, p->context_max, (double)all / MiB, given ? "allowed" : "free   ",
                    (double)room / MiB,
-                   bill->fixed >= room ? "allow more memory, or take a smaller model"
-                                       : "allow more memory, or ask for a shorter context or fewer sequences");
+                   bill->fixed < room                       ? "allow more memory, or ask for a shorter context or fewer sequences"
+                   : bill->fixed - p->snapshot_bytes < room ? "allow more memory, or less of it for snapshots"
+                                                            : "allow more memory, or take a smaller model");
 }
 
 bool memory_plan(const struct model *m, const struct engine_opts *o, struct backend *b, struct engine_plan *out,

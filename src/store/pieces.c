@@ -59,7 +59,9 @@ static bool part_take(struct pieces *p, const struct part_name *x, unsigned no, 
     struct gguf *g = NULL;
     bool         ok = file_take(p, &g, path, e);
     int64_t      is = ok ? gguf_int(g, "split.no", -1) + 1 : 0, of = ok ? gguf_int(g, "split.count", -1) : 0;
-    if (ok && (is != no || of != x->count))
+    if (ok && of < 0)
+        ok = err_set(e, ERR_CORRUPT, "%s: its name says that it is one part of %u, it does not; a whole file needs another name", path, x->count);
+    else if (ok && (is != no || of != x->count))
         ok = err_set(e, ERR_CORRUPT, "%s: it says that it is part %" PRId64 " of %" PRId64, path, is, of);
     if (ok && p->gguf)
         ok = gguf_join(p->gguf, g, e) || err_in(e, "%s", path);

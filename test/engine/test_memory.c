@@ -149,7 +149,7 @@ static void test_snapshots(void **state)
     assert_int_equal(p.snapshot_bytes, 0);
     p = size(none, (struct engine_opts){.memory_bytes = 1 << 30, .snapshot_bytes = 1 << 20});
     assert_int_equal(p.snapshot_bytes + p.slot_bytes, 0);
-    refused(m, (struct engine_opts){.memory_bytes = 3000000, .snapshot_bytes = 1 << 30}, ERR_MEMORY, "snapshots");
+    refused(m, (struct engine_opts){.memory_bytes = 3000000, .snapshot_bytes = 1 << 30}, ERR_MEMORY, "less of it for snapshots");
     fake_model_free(m);
     fake_model_free(none);
 }

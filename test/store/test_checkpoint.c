@@ -467,6 +467,11 @@ static void a_gguf_model_in_pieces_opens(void **state)
     put_piece(folder, PIECE(1, 2), 0, 2, "output_norm.weight");
     put_piece(folder, PIECE(2, 2), 1, 2, "token_embd.weight");
     refuse_piece(folder, PIECE(1, 2), ERR_CORRUPT, "its parts hold 2 tensors, but should hold 3");
+    put_gguf(folder, add_tokens);
+    char *whole = path_join(folder, "m.gguf");
+    assert_int_equal(rename(whole, first), 0);
+    refuse_piece(folder, PIECE(1, 3), ERR_CORRUPT, "its name says that it is one part of 3, it does not");
+    free(whole);
     free(first);
     free(last);
     folder_free(folder);

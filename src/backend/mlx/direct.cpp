@@ -188,6 +188,9 @@ private:
     place at(const struct instr *i, val v) const
     {
         val o = owner(v);
+        for (val x = v; x.id != o.id; x = by_[x.id]->in[0])
+            if (prog_value(p_, x)->base.id)
+                refuse(i, "it reads some columns alone");
         if (!where_[o.id])
             refuse(i, "what it reads is not there by itself");
         return {&d_->all, *where_[o.id]};
@@ -287,6 +290,12 @@ private:
         }
     }
 
+    void check_norm(const struct instr *norm) const
+    {
+        if (norm->norm.centred || norm->w[1].id)
+            refuse(norm, "it takes the mean away, or adds a bias");
+    }
+
     void linear(const struct instr *i)
     {
         const piece        &p = matrix(i);
@@ -298,6 +307,7 @@ private:
         if (norm && norm->op == OP_norm) {
             if (norm->norm.group && length(norm->norm.group) != width(norm->out))
                 refuse(norm, "it is of heads");
+            check_norm(norm);
             before = plain(norm->w[0], norm->norm.one, *pl_->b->type);
             a.eps = norm->norm.eps;
             x = norm->in[0];
@@ -368,6 +378,7 @@ private:
             } else if (by && by->op == OP_norm && !h.norm) {
                 if (by->norm.group != i->attend.head_dim || bundle_weight_at(prog_bundle(p_), by->w[0])->out != i->attend.head_dim)
                     refuse(by, "it is not of heads");
+                check_norm(by);
                 h.norm = by;
                 v = by->in[0];
             } else {
@@ -388,8 +399,9 @@ private:
         int   dim = length(i->attend.head_dim), n = width(i->in[0]) / dim, n_kv = width(i->in[1]) / dim, share = n / n_kv;
         if (q.base.id != k.base.id || q.base.id != v.base.id || v.norm || v.rope || !q.norm != !k.norm || !same_turn(q.rope, k.rope))
             refuse(i, "queries, keys and values do not come from one matrix");
-        if (q.rope && (q.rope->rope.from || (q.rope->rope.n_rot && length(q.rope->rope.n_rot) != dim) || length(q.rope->rope.head_dim) != dim))
-            refuse(q.rope, "it turns a part, or by length");
+        if (q.rope && (q.rope->rope.from || q.rope->w[2].id || (q.rope->rope.n_rot && length(q.rope->rope.n_rot) != dim) ||
+                       length(q.rope->rope.head_dim) != dim))
+            refuse(q.rope, "it turns a part, by length or along axes");
         if (i->attend.softcap > 0 || (i->w[0].id && !pl_->b->weight[i->w[0].id - 1u].pieces.empty()))
             refuse(i, "softcap and sinks have no kernel");
         if ((dim != 64 && dim != 128) || (share + 2) * dim > SHARE_NUMBERS_MAX || share * dim / 32 > 16)
@@ -529,7 +541,8 @@ int tile_of(uint32_t rows)
 
 bool is_direct(const struct batch *in)
 {
-    bool one = in->n_seq > 0 && in->n_seq <= ROWS_MAX && in->n_token == in->n_seq && in->n_pick == in->n_seq;
+    bool one = !in->pos && !in->see && in->n_span == 0 && in->n_seq > 0 && in->n_seq <= ROWS_MAX && in->n_token == in->n_seq &&
+               in->n_pick == in->n_seq;
     for (uint32_t s = 0; one && s < in->n_seq; s++)
         one = in->start[s] == s && in->pick[s] == s;
     return one;
