@@ -391,7 +391,7 @@ bool mlx_keep(struct plan *pl, const char *name, uint32_t from, uint32_t n, stru
     const float *rows = mlx_result(pl, name);
     if (!rows)
         return err_set(e, ERR_INTERNAL, "MLX did not give %s", name);
-    size_t width = pl->host_rows->shape(1);
+    size_t width = static_cast<size_t>(pl->host_rows->shape(1));
     CHECK(uint64_t{from} + n <= static_cast<uint64_t>(pl->host_rows->shape(0)));
     return mlx_features_write(into, at, rows + from * width, n * width * sizeof *rows, e);
 }
