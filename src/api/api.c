@@ -26,6 +26,7 @@ static void *tick(void *ctx)
         while (!a->closing && cond_wait(&a->changed, &a->lock, until))
             continue;
         answer_tick_all(a);
+        see_tick_all(a);
     }
     pthread_mutex_unlock(&a->lock);
     return NULL;

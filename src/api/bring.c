@@ -1,7 +1,8 @@
 /* bring.c -- see bring.h.
  *
  * FILES.  A path is taken only where it really leads into a permitted folder, symbolic links followed; whether it exists is
- * not told of any other.  Who can change links within that folder while we look is trusted not to. */
+ * not told of any other.  Who can change links within that folder while we look is trusted not to.  Files are read, not
+ * mapped: one that is written anew meanwhile would end the server by a signal. */
 #include "api/bring.h"
 
 #include "api/data_url.h"
@@ -41,12 +42,12 @@ static bool permitted(const struct eyes *eyes, const char *path)
 
 static bool read_file(const char *path, struct buf *out, struct err *e)
 {
-    struct file_map map;
-    if (file_kind(path) != FILE_PLAIN || !file_map(&map, path, e))
+    if (file_kind(path) != FILE_PLAIN)
         return err_set(e, ERR_INVALID, "it is no plain file");
-    buf_append(out, map.p, map.n);
-    file_unmap(&map);
-    return !out->full || err_set(e, ERR_TOO_LARGE, "it has over %zu bytes", out->bytes_max);
+    if (file_read(out, path, out->bytes_max, e))
+        return true;
+    return e->kind == ERR_TOO_LARGE ? err_set(e, ERR_TOO_LARGE, "it has over %zu bytes", out->bytes_max)
+                                    : err_set(e, ERR_INVALID, "it cannot be read, or became shorter while it was");
 }
 
 static bool from_file(const struct eyes *eyes, struct str url, struct buf *out, struct err *e)
@@ -62,6 +63,19 @@ static bool from_file(const struct eyes *eyes, struct str url, struct buf *out, 
     ok = ok && read_file(path, out, e);
     free(path);
     free(given);
+    return ok;
+}
+
+/* What stands behind file://: a host, which may only be this one, and the path with percent signs (pathlib's as_uri()). */
+static bool from_file_url(const struct eyes *eyes, struct str rest, struct buf *out, struct err *e)
+{
+    static const struct str host = {"localhost", 9};
+    struct buf              path;
+    if (str_starts(rest, host) && rest.n > host.n && rest.p[host.n] == '/')
+        rest = (struct str){rest.p + host.n, rest.n - host.n};
+    buf_init(&path, 0);
+    bool ok = percent_bytes(rest, &path, e) && from_file(eyes, buf_view(&path), out, e);
+    buf_drop(&path);
     return ok;
 }
 
@@ -88,7 +102,7 @@ bool bring(const struct eyes *eyes, struct str url, struct buf *out, struct view
     if (has_scheme(url, "http://") || has_scheme(url, "https://"))
         return from_network(eyes, url, out, totals, stop, e);
     if (has_scheme(url, file.p))
-        return from_file(eyes, (struct str){url.p + file.n, url.n - file.n}, out, e);
+        return from_file_url(eyes, (struct str){url.p + file.n, url.n - file.n}, out, e);
     if (str_find(url, STR("://")) != STR_NONE)
         return err_set(e, ERR_INVALID, "addresses begin with http://, https://, data: or file://");
     return from_file(eyes, url, out, e);

@@ -67,7 +67,7 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool from_percent(struct str s, struct buf *out, struct err *e)
+bool percent_bytes(struct str s, struct buf *out, struct err *e)
 {
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] != '%') {
@@ -75,11 +75,32 @@ static bool from_percent(struct str s, struct buf *out, struct err *e)
             continue;
         }
         if (s.n - i < 3 || hex(s.p[i + 1]) < 0 || hex(s.p[i + 2]) < 0)
-            return err_set(e, ERR_INVALID, "the data: address has a %% without two digits");
+            return err_set(e, ERR_INVALID, "the address has a %% without two digits");
         buf_char(out, (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2])));
         i += 2;
     }
     return true;
+}
+
+/* Some write "+" and "=" of the base64 text with percent signs, as they may. */
+static bool from_base64_url(struct str s, struct buf *out, struct err *e)
+{
+    struct buf text;
+    if (str_find(s, STR("%")) == STR_NONE)
+        return from_base64(s, out, e);
+    buf_init(&text, 0);
+    bool ok = percent_bytes(s, &text, e) && from_base64(buf_view(&text), out, e);
+    buf_drop(&text);
+    return ok;
+}
+
+static bool is_base64(struct str head)
+{
+    static const struct str end = {";base64", 7};
+    bool                    is = head.n >= end.n;
+    for (size_t i = 0; is && i < end.n; i++)
+        is = lower(head.p[head.n - end.n + i]) == end.p[i];
+    return is;
 }
 
 bool data_url_bytes(struct str url, struct buf *out, struct err *e)
@@ -88,8 +109,7 @@ bool data_url_bytes(struct str url, struct buf *out, struct err *e)
     if (!data_url_is(url) || comma == STR_NONE)
         return err_set(e, ERR_INVALID, "a data: address needs a comma before its bytes");
     struct str head = {url.p, comma}, body = {url.p + comma + 1, url.n - comma - 1};
-    bool       base64 = str_ends(str_trim(head), STR(";base64")) || str_ends(str_trim(head), STR(";BASE64"));
-    if (!(base64 ? from_base64(body, out, e) : from_percent(body, out, e)))
+    if (!(is_base64(str_trim(head)) ? from_base64_url(body, out, e) : percent_bytes(body, out, e)))
         return false;
     return !out->full || err_set(e, ERR_TOO_LARGE, "it has over %zu bytes", out->bytes_max);
 }

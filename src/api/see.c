@@ -2,6 +2,7 @@
 #include "api/see.h"
 
 #include "api/prompt.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@ struct seeing {
     struct asked     q;
     struct json_doc *doc;
     atomic_word      stop;
-    bool             stopping;          /* the api is, under its lock */
+    bool             stopping, late;    /* the api is; its time ran out: under the api's lock */
     struct seeing   *next, *prev;       /* under the api's lock */
 };
 
@@ -52,6 +53,17 @@ void see_stop_all(struct api *a)
     }
 }
 
+void see_tick_all(struct api *a)
+{
+    uint64_t now = clock_ns(a->o.clock);
+    for (struct seeing *s = a->seeing; s; s = s->next) {
+        if (s->q.wish.timeout_ns && now >= s->q.call->came_ns + s->q.wish.timeout_ns) {
+            s->late = true;
+            atomic_store(&s->stop, 1);
+        }
+    }
+}
+
 static void see(void *arg)
 {
     struct seeing *s = arg;
@@ -68,6 +80,8 @@ static void see(void *arg)
     leave(a, s);
     if (!ok && e.kind == ERR_GONE && s->stopping)
         err_set(&e, ERR_BUSY, "the server is stopping");
+    else if (!ok && e.kind == ERR_GONE && s->late)
+        err_set(&e, ERR_TIMEOUT, "the request's time of %.3g s ran out", (double)s->q.wish.timeout_ns / 1e9);
     json_free(s->doc);
     struct asked q = s->q;
     free(s);

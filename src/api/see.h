@@ -11,4 +11,7 @@ void see_begin(const struct asked *q, struct json_doc *doc);
 /* The api's lock is held: has everything that is being brought end. */
 void see_stop_all(struct api *a);
 
+/* The api's lock is held: has end what is being brought for requests whose time ran out. */
+void see_tick_all(struct api *a);
+
 #endif

@@ -140,7 +140,8 @@ static bool see_video(struct work *w, struct view *v, struct video *video, const
 
 static bool open_video(struct work *w, struct view *v, struct str bytes, struct err *e)
 {
-    struct video_limits limits = {.helper = w->eyes->video_helper, .pixels_max = w->eyes->pixels_max, .stop = w->stop};
+    uint64_t            most = w->eyes->pixels_max < VIDEO_PIXELS_MAX ? w->eyes->pixels_max : VIDEO_PIXELS_MAX;
+    struct video_limits limits = {.helper = w->eyes->video_helper, .pixels_max = most, .stop = w->stop};
     struct video       *video;
     struct video_info   info;
     if (!video_open(&video, &info, bytes, &limits, e))

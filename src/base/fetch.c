@@ -136,6 +136,7 @@ static bool failed(const struct get *g, CURLcode code, struct err *e)
         return err_set(e, ERR_TOO_LARGE, "the file is over %zu bytes", g->out->bytes_max - g->before);
     switch (code) {
     case CURLE_HTTP_RETURNED_ERROR: return answered(status, e);
+    case CURLE_URL_MALFORMAT: return err_set(e, ERR_INVALID, "this is no address that can be fetched from");
     case CURLE_COULDNT_RESOLVE_HOST: return err_set(e, ERR_INVALID, "its host's name does not resolve");
     case CURLE_COULDNT_CONNECT:
         if (g->refused)

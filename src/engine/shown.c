@@ -166,13 +166,26 @@ static void set_positions(struct shown *x, const struct vision *v)
     x->behind = at;
 }
 
+/* The pictures' names under a salt: features, too, are shared with equal salts only. */
+static struct picture *salted(const struct job *j, struct sha256_run *h)
+{
+    struct picture *p = copied(j->media.picture, j->media.n_picture, sizeof *p);
+    for (uint32_t i = 0; j->salt.n && i < j->media.n_picture; i++) {
+        sha256_start(h);
+        sha256_add(h, p[i].key.byte, sizeof p[i].key.byte);
+        sha256_add(h, j->salt.p, j->salt.n);
+        p[i].key = sha256_end(h);
+    }
+    return p;
+}
+
 struct shown *shown_new(const struct job *j, const struct vision *v, uint32_t block_tokens, struct sha256_run *h)
 {
     const struct media *m = &j->media;
     struct shown       *x = mem_new(sizeof *x);
     uint32_t            at = 0;
     *x = (struct shown){
-        .media = {copied(m->picture, m->n_picture, sizeof *m->picture), copied(m->item, m->n_item, sizeof *m->item),
+        .media = {salted(j, h), copied(m->item, m->n_item, sizeof *m->item),
                   copied(m->span, m->n_span, sizeof *m->span), m->n_picture, m->n_item, m->n_span},
         .n_seen = j->n_token / block_tokens + (j->n_token % block_tokens != 0), .n_prompt = j->n_token, .behind = j->n_token,
         .together = v->sees, .want = MEDIA_NEWLINE,

@@ -15,12 +15,17 @@ enum { CHUNK_BYTES_MAX = 1 << 20, CHUNKS_MAX = 64 };
 /* libpng wants no more at once than a row, of at most a million pixels, unless a chunk lies about its length. */
 enum { MEMORY_MAX = 16 << 20 };
 
+/* Of the file for one row, besides four times its bytes.  With the last one libpng unpacks all that is left of the pixels'
+ * data, which nobody wants: a thousand bytes for each one there. */
+enum { ROW_MORE = 256 << 10 };
+
 struct reader {
     png_structp   png;
     png_infop     info;
     jmp_buf       jump;
     struct err   *e;
     struct str    left;         /* of the file */
+    size_t        row_left;     /* of it, for the row that is being read */
     struct image *out;
     bool          done;         /* the pixels are there; what is wrong behind them does not matter */
 };
@@ -43,6 +48,9 @@ static void bytes_read(png_structp png, png_bytep to, size_t n)
     struct reader *r = png_get_io_ptr(png);
     if (n > r->left.n)
         png_error(png, "it is truncated");
+    if (n > r->row_left)
+        png_error(png, "its data go on behind the last row");
+    r->row_left -= n;
     memcpy(to, r->left.p, n);
     r->left = (struct str){r->left.p + n, r->left.n - n};
 }
@@ -117,8 +125,11 @@ static void pixels_read(struct reader *r)
     size_t row_bytes = (size_t)i->width * 3;
     CHECK(png_get_rowbytes(r->png, r->info) <= row_bytes);
     while (passes-- > 0)
-        for (uint32_t y = 0; y < i->height; y++)
+        for (uint32_t y = 0; y < i->height; y++) {
+            r->row_left = 4 * row_bytes + ROW_MORE;
             png_read_row(r->png, i->rgb + y * row_bytes, NULL);
+        }
+    r->row_left = SIZE_MAX;
     rows_finish(r);
 }
 
@@ -168,7 +179,7 @@ static bool metadata_try(struct reader *r, struct orientation *up)
 
 bool png_decode(struct image *out, struct orientation *up, struct str file, uint64_t pixels_max, struct err *e)
 {
-    struct reader r = {.e = e, .left = file, .out = out};
+    struct reader r = {.e = e, .left = file, .row_left = SIZE_MAX, .out = out};
     r.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, failed, quiet, NULL, memory_take, memory_give);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     bool ok = r.info || err_set(e, ERR_MEMORY, "no memory for libpng");

@@ -29,7 +29,7 @@ static void fill(struct video_limits *l)
     l->frames_max = l->frames_max ? l->frames_max : UINT64_C(1) << 20;
     l->memory_bytes_max = l->memory_bytes_max ? l->memory_bytes_max : UINT64_C(2) << 30;
     l->seconds_max = l->seconds_max ? l->seconds_max : 120;
-    CHECK(l->pixels_max <= UINT64_C(1) << 30);      /* a frame's length is said in 32 bits */
+    CHECK(l->pixels_max <= VIDEO_PIXELS_MAX);
 }
 
 /* The process's end tells what broke off its answers. */

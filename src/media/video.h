@@ -15,10 +15,13 @@
 extern "C" {
 #endif
 
+/* A frame's length is said in 32 bits. */
+#define VIDEO_PIXELS_MAX (UINT64_C(1) << 30)
+
 /* Zeros mean what stands in brackets. */
 struct video_limits {
     const char        *helper;              /* hearth-video's path (beside this program) */
-    uint64_t           pixels_max;          /* of one frame (2^26) */
+    uint64_t           pixels_max;          /* of one frame (2^26); at most VIDEO_PIXELS_MAX */
     uint64_t           frames_max;          /* in the file (2^20) */
     uint64_t           memory_bytes_max;    /* of the helper (2 GiB; UINT64_MAX: no limit) */
     unsigned           seconds_max;         /* that we wait for the helper, and that it computes, over all (120) */

@@ -100,6 +100,9 @@ uint32_t vision_fill(const struct vision *v, uint32_t rows, uint32_t columns, co
     return n_window;
 }
 
+/* A file may say that years lie between two frames. */
+static const double FAR = 1 << 30;
+
 uint32_t vision_positions(const struct vision *v, uint32_t at, uint32_t n_pair, uint32_t rows, uint32_t columns, double seconds,
                           uint32_t *pos, size_t stride)
 {
@@ -113,7 +116,7 @@ uint32_t vision_positions(const struct vision *v, uint32_t at, uint32_t n_pair, 
     for (uint32_t t = 0; t < n_pair; t++)
         for (uint32_t y = 0; y < down; y++)
             for (uint32_t x = 0; x < across; x++, n++) {
-                pos[n] = at + (uint32_t)floor(t * step);
+                pos[n] = at + (uint32_t)fmin(floor(t * step), FAR);
                 pos[stride + n] = at + y;
                 pos[2 * stride + n] = at + x;
             }

@@ -98,7 +98,9 @@ class Seen(Server):
         path = pathlib.Path(self.folder.name) / "picture.png"
         path.write_bytes(png(1))
         before = self.metric("hearth_encodings_total")
-        ways = [f"{self.site}/1.png", address(png(1)), address(png(1, filtered=True, level=1)), str(path), f"file://{path}"]
+        ways = [f"{self.site}/1.png", address(png(1)), address(png(1, filtered=True, level=1)), str(path), f"file://{path}",
+                "file://localhost" + str(path).replace("picture", "p%69cture"), address(png(1)).replace("base64", "Base64"),
+                address(png(1)).replace("+", "%2B").replace("=", "%3d")]
         texts = {self.told(self.ask(way, words=f"Question {i}", max_tokens=4))[0] for i, way in enumerate(ways)}
         self.assertEqual(self.metric("hearth_encodings_total"), before + 1)
         self.assertEqual(len({self.told(self.ask(way))[0] for way in ways}), 1)
@@ -118,6 +120,13 @@ class Seen(Server):
         self.assertEqual(again["cache"]["pictures"], {"skipped": 1, "found": 0, "encoded": 0})
         self.assertGreaterEqual(again["usage"]["prompt_tokens_details"]["cached_tokens"], 20)
         self.assertEqual(again["cache"]["reason"], "other text")
+
+    def test_salts_share_nothing(self):
+        def pictures(salt):
+            return self.told(self.ask(address(png(9)), extra_body={"cache_salt": salt} if salt else {}, max_tokens=1))[1]["pictures"]
+
+        fresh, known = {"skipped": 0, "found": 0, "encoded": 1}, {"skipped": 1, "found": 0, "encoded": 0}
+        self.assertEqual([pictures(salt) for salt in ("one", "two", None, "one", "two", None)], [fresh] * 3 + [known] * 3)
 
     def test_order_and_others(self):
         a, b = address(png(3)), address(png(4))
@@ -178,6 +187,49 @@ class Seen(Server):
         self.refused(address(bomb), "PNG")
         self.refused("gopher://example.com/", "http://")
         self.assertEqual(self.metric("hearth_media_decode_failures_total"), before + 3)
+
+    def test_bomb_behind_the_pixels(self):
+        """What is left in a PNG's data when the last row is there: gigabytes, were it unpacked."""
+        packer = zlib.compressobj(9)
+        packed = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+        packed += 400 * (packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH))
+        bomb = png(6, 1, 1)
+        bomb = bomb[:33] + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+        begun = time.monotonic()
+        self.refused(address(bomb), "behind the last row")
+        self.assertLess(time.monotonic() - begun, 3)
+
+    def test_file_written_while_it_is_read(self):
+        path = pathlib.Path(self.folder.name) / "changing.png"
+        path.write_bytes(png(8) + bytes(40 << 20))
+        whole, over = path.stat().st_size, threading.Event()
+
+        def change():
+            while not over.wait(0.002):
+                os.truncate(path, 100)
+                time.sleep(0.002)
+                os.truncate(path, whole)
+
+        changer = threading.Thread(target=change)
+        changer.start()
+        try:
+            for _ in range(20):
+                try:
+                    self.ask(str(path), max_tokens=1)
+                except openai.BadRequestError:
+                    pass
+        finally:
+            over.set()
+            changer.join()
+        self.assertEqual(self.ask(address(png(8)), max_tokens=1).usage.completion_tokens, 1)
+
+    def test_time_runs_out_while_it_is_fetched(self):
+        begun = time.monotonic()
+        with self.assertRaises(openai.APIStatusError) as caught:
+            self.ask(f"{self.site}/slow", extra_body={"timeout": 1})
+        self.assertEqual(caught.exception.status_code, 504)
+        self.assertIn("time of 1 s", str(caught.exception))
+        self.assertLess(time.monotonic() - begun, 8)
 
     def test_client_goes_while_it_is_fetched(self):
         body = json.dumps({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": f"{self.site}/slow"}]}]}).encode()
