@@ -22,7 +22,7 @@ static bool shape(struct prog *p, const struct instr *i, struct value *out)
                              n_rot);
     }
     for (uint32_t k = 0; w && k < w->out; k++)
-        if (!(w->data[k] >= 0 && w->data[k] < AXES_MAX && w->data[k] == (float)(uint32_t)w->data[k]))
+        if (!(w->data[k] >= 0 && w->data[k] < (float)AXES_MAX && w->data[k] == (float)(uint32_t)w->data[k]))
             return prog_fail(p, "axis %g of %d", (double)w->data[k], AXES_MAX);
     if ((i->w[1].id != 0) != (i->rope.from != 0))
         return prog_fail(p, "frequencies for long sequences need a length, and a length them");
