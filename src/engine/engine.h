@@ -32,7 +32,7 @@ struct engine_opts {
     uint64_t memory_bytes;          /* for everything; 0: a share of what is free that leaves the machine usable */
     uint64_t snapshot_bytes;        /* for copies of what sequences remember as a whole, which prompts can begin from; fewer than
                                        one takes: none; 0: four a sequence, or what a quarter of the free memory holds */
-    uint64_t step_ns;               /* time a step may take; 0: 100 ms */
+    uint64_t step_ns;               /* time a step may take in which tokens are drawn, half of what others may; 0: 50 ms */
     bool     no_cache;              /* finished sequences leave nothing behind */
     bool     no_draft;              /* never guess tokens ahead; changes how fast answers come, not what is in them */
     uint32_t guess_seqs;            /* guesses only while at most so many draw; 0: half of seq_max */

@@ -49,7 +49,7 @@ bool memory_opts(const struct model *m, const struct engine_opts *o, struct engi
     out->token_max = o->token_max ? o->token_max : rows > 512 ? rows : 512;
     out->patches_max = patches_max(&m->vision, o->patches_max);
     out->block_tokens = o->block_tokens ? o->block_tokens : 64;
-    out->step_ns = o->step_ns ? o->step_ns : 100000000;
+    out->step_ns = o->step_ns ? o->step_ns : 50000000;
     out->context_max = o->context_max ? o->context_max : m->info.context;
     if (!o->clock.ns)
         out->clock = clock_real();

@@ -1,6 +1,6 @@
 /* sched.c -- see sched.h.
  *
- * TIME.  A step may take opts.step_ns.  Rows that draw are always in it.  Prompts get what is left, and never less
+ * TIME.  A step may take opts.step_ns, twice that where nobody draws.  Rows that draw are always in it.  Prompts get what is left, and never less
  * than half of what the drawing rows take: on a machine where those alone fill the step, it grows by half rather than
  * that prompts stand still.
  *
@@ -442,7 +442,8 @@ static void share_time(struct engine *g, struct budget *b, struct step_row *row,
 {
     uint32_t n = b->n_row - first;
     double   draws = cost_ns(&g->cost, b->n_token ? b->n_token : 1, b->attended);
-    b->ns = draws * 1.5 > (double)g->opts.step_ns ? draws * 1.5 : (double)g->opts.step_ns;
+    double   may = (first ? 1.0 : 2.0) * (double)g->opts.step_ns;       /* nobody waits for a token where none is drawn */
+    b->ns = draws * 1.5 > may ? draws * 1.5 : may;
     if (g->aside_seq || look_busy(g))
         b->ns -= (b->ns - draws) / 2;       /* the tower's half */
     for (uint32_t i = 0; i < n; i++) {

@@ -519,7 +519,7 @@ static void spend(const struct batch *in)
     uint64_t cost = fake_cost(in->n_token, attended);
     if (fake.check_time) {
         double least = 1.5 * (double)fake_cost(draw_rows ? draw_rows : 1, drawing);
-        double most = least > (double)fake.budget_ns ? least : (double)fake.budget_ns;
+        double may = (draw_rows ? 1.0 : 2.0) * (double)fake.budget_ns, most = least > may ? least : may;
         double row = (double)fake.row_cost + (double)fake.reach_cost * furthest / 1000;
         assert_true((double)cost <= most + row);
     }

@@ -30,7 +30,7 @@ struct plan_of_sim {
     uint64_t snapshot_bytes;
 };
 
-enum { PICTURES = 9 };
+enum { PICTURES = 9, BUDGET_NS = 100000000 };
 
 struct live {
     struct asked asked;
@@ -235,11 +235,11 @@ static void run_sim(const struct plan_of_sim *plan)
     struct engine_opts o = {.type = plan->type, .clock = fake_clock(), .seq_max = 12, .token_max = 128,
                             .memory_bytes = plan->memory_bytes ? plan->memory_bytes : 64 << 20,
                             .block_tokens = plan->block_tokens, .no_cache = plan->no_cache, .context_max = CONTEXT, .guess_seqs = 12,
-                            .patches_max = 256, .gallery_bytes = plan->gallery_bytes,
+                            .step_ns = BUDGET_NS, .patches_max = 256, .gallery_bytes = plan->gallery_bytes,
                             .snapshot_bytes = plan->snapshot_bytes};
     struct sim x = {.plan = plan, .random = 42};
     fake_reset();
-    fake.budget_ns = 100000000;
+    fake.budget_ns = BUDGET_NS;
     fake.period = plan->period;
     make_pictures(&x);
     x.g = fake_engine(m, &o);
